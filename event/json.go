@@ -1,0 +1,331 @@
+package event
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// SyntaxError says where and why a record is not JSON.
+type SyntaxError struct {
+	Offset int    // byte offset into the record, from 0
+	Reason string // what was found and what was expected
+}
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("invalid JSON at byte %d: %s", e.Offset, e.Reason)
+}
+
+// errTrailing is the reason of a SyntaxError for bytes after the value.
+const reasonTrailing = "unexpected text after the value"
+
+// ParseJSON parses raw, one JSON value with optional white space around it,
+// into the tree. The tree borrows raw. Raw control characters inside strings
+// are accepted, since agents write them; everything else is RFC 8259. It
+// returns a [*SyntaxError] or a [*LimitError]; the tree must not be read
+// after an error.
+func (t *Tree) ParseJSON(raw []byte) error {
+	n, err := t.ParseJSONPrefix(raw)
+	if err != nil {
+		return err
+	}
+	for ; n < len(raw); n++ {
+		switch raw[n] {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return &SyntaxError{Offset: n, Reason: reasonTrailing}
+		}
+	}
+	return nil
+}
+
+// ParseJSONPrefix parses the first JSON value of raw and returns the number
+// of bytes it took.
+func (t *Tree) ParseJSONPrefix(raw []byte) (int, error) {
+	t.Reset(raw)
+	if len(raw) > 1<<31 {
+		return 0, &LimitError{What: "size of one record in bytes", Limit: 1 << 31}
+	}
+	n, err := t.parse(raw)
+	if err == nil {
+		err = t.err
+	}
+	if err == nil {
+		return n, nil
+	}
+	if errors.Is(err, errUnexpectedEnd) {
+		err = &SyntaxError{Offset: len(raw), Reason: "the text ends inside a value"}
+	}
+	return n, err
+}
+
+var errUnexpectedEnd = errors.New("unexpected end")
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) {
+		switch b[i] {
+		case ' ', '\t', '\n', '\r':
+			i++
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+func (t *Tree) parse(b []byte) (int, error) {
+	i := skipSpace(b, 0)
+value:
+	if t.err != nil {
+		return i, t.err
+	}
+	if i >= len(b) {
+		return i, errUnexpectedEnd
+	}
+	switch c := b[i]; c {
+	case '"':
+		end, decode, err := scanString(b, i+1)
+		if err != nil {
+			return i, err
+		}
+		t.stringRaw(i+1, end-i-1, decode)
+		i = end + 1
+	case '{':
+		t.BeginObject()
+		if t.err != nil {
+			return i, t.err
+		}
+		if i = skipSpace(b, i+1); i < len(b) && b[i] == '}' {
+			t.EndContainer()
+			i++
+			goto after
+		}
+		goto key
+	case '[':
+		t.BeginArray()
+		if t.err != nil {
+			return i, t.err
+		}
+		if i = skipSpace(b, i+1); i < len(b) && b[i] == ']' {
+			t.EndContainer()
+			i++
+			goto after
+		}
+		goto value
+	case 't':
+		if len(b)-i < 4 || string(b[i:i+4]) != "true" {
+			return i, &SyntaxError{Offset: i, Reason: "expected true"}
+		}
+		t.PutBool(true)
+		i += 4
+	case 'f':
+		if len(b)-i < 5 || string(b[i:i+5]) != "false" {
+			return i, &SyntaxError{Offset: i, Reason: "expected false"}
+		}
+		t.PutBool(false)
+		i += 5
+	case 'n':
+		if len(b)-i < 4 || string(b[i:i+4]) != "null" {
+			return i, &SyntaxError{Offset: i, Reason: "expected null"}
+		}
+		t.PutNull()
+		i += 4
+	default:
+		n := numberLen(b[i:])
+		if n == 0 {
+			return i, &SyntaxError{Offset: i, Reason: fmt.Sprintf("expected a value, found %q", rune(c))}
+		}
+		t.numberRaw(i, n)
+		i += n
+	}
+after:
+	if len(t.open) == 0 {
+		return i, nil
+	}
+	i = skipSpace(b, i)
+	if i >= len(b) {
+		return i, errUnexpectedEnd
+	}
+	if top := t.open[len(t.open)-1]; t.nodes[top].kind == Object {
+		switch b[i] {
+		case ',':
+			i = skipSpace(b, i+1)
+			goto key
+		case '}':
+			t.EndContainer()
+			i++
+			goto after
+		}
+		return i, &SyntaxError{Offset: i, Reason: fmt.Sprintf("expected ',' or '}' after a member, found %q", rune(b[i]))}
+	}
+	switch b[i] {
+	case ',':
+		i = skipSpace(b, i+1)
+		goto value
+	case ']':
+		t.EndContainer()
+		i++
+		goto after
+	}
+	return i, &SyntaxError{Offset: i, Reason: fmt.Sprintf("expected ',' or ']' after an item, found %q", rune(b[i]))}
+key:
+	if i >= len(b) {
+		return i, errUnexpectedEnd
+	}
+	if b[i] != '"' {
+		return i, &SyntaxError{Offset: i, Reason: fmt.Sprintf("expected a key in quotes, found %q", rune(b[i]))}
+	}
+	end, decode, err := scanString(b, i+1)
+	if err != nil {
+		return i, err
+	}
+	if decode {
+		t.PutArenaKey(appendUnescaped(t.arena, b[i+1:end]))
+	} else {
+		t.keyRaw(i+1, end-i-1)
+	}
+	i = skipSpace(b, end+1)
+	if i >= len(b) {
+		return i, errUnexpectedEnd
+	}
+	if b[i] != ':' {
+		return i, &SyntaxError{Offset: i, Reason: fmt.Sprintf("expected ':' after a key, found %q", rune(b[i]))}
+	}
+	i = skipSpace(b, i+1)
+	goto value
+}
+
+const (
+	lanes01 = 0x0101010101010101
+	lanes80 = 0x8080808080808080
+)
+
+// zeroByte marks with 0x80 the bytes of x that are zero; marks above the
+// lowest one may be false (Hacker's Delight, 6-1).
+func zeroByte(x uint64) uint64 { return (x - lanes01) &^ x & lanes80 }
+
+// scanString returns the index of the closing quote of the string whose text
+// starts at i, and whether the text needs decoding: it has escapes, or bytes
+// that are not UTF-8.
+func scanString(b []byte, i int) (end int, decode bool, err error) {
+	start := i
+	high := false
+	for {
+		for i+8 <= len(b) {
+			w := binary.LittleEndian.Uint64(b[i:])
+			m := zeroByte(w^(lanes01*'"')) | zeroByte(w^(lanes01*'\\')) | w&lanes80
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) >> 3
+			break
+		}
+		if i >= len(b) {
+			return i, decode, errUnexpectedEnd
+		}
+		switch c := b[i]; {
+		case c == '"':
+			if high && !decode && !utf8.Valid(b[start:i]) {
+				decode = true
+			}
+			return i, decode, nil
+		case c == '\\':
+			decode = true
+			if i+1 >= len(b) {
+				return i, decode, errUnexpectedEnd
+			}
+			switch b[i+1] {
+			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+				i += 2
+			case 'u':
+				if i+6 > len(b) {
+					return i, decode, errUnexpectedEnd
+				}
+				if _, ok := hex4(b[i+2:]); !ok {
+					return i, decode, &SyntaxError{Offset: i, Reason: `\u must be followed by four hexadecimal digits`}
+				}
+				i += 6
+			default:
+				return i, decode, &SyntaxError{Offset: i, Reason: fmt.Sprintf(`unknown escape \%c`, b[i+1])}
+			}
+		default:
+			if c >= utf8.RuneSelf {
+				high = true
+			}
+			i++
+		}
+	}
+}
+
+func hex4(b []byte) (rune, bool) {
+	var r rune
+	for _, c := range b[:4] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// appendUnescaped appends the decoded text of a JSON string that scanString
+// has accepted. A lone surrogate and each invalid byte become U+FFFD.
+func appendUnescaped(dst, s []byte) []byte {
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c == '\\':
+			switch s[i+1] {
+			case 'b':
+				dst = append(dst, '\b')
+			case 'f':
+				dst = append(dst, '\f')
+			case 'n':
+				dst = append(dst, '\n')
+			case 'r':
+				dst = append(dst, '\r')
+			case 't':
+				dst = append(dst, '\t')
+			case 'u':
+				r, _ := hex4(s[i+2:])
+				i += 6
+				if utf16.IsSurrogate(r) {
+					low := rune(-1)
+					if i+6 <= len(s) && s[i] == '\\' && s[i+1] == 'u' {
+						low, _ = hex4(s[i+2:])
+					}
+					if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+						i += 6
+					}
+				}
+				dst = utf8.AppendRune(dst, r)
+				continue
+			default:
+				dst = append(dst, s[i+1])
+			}
+			i += 2
+		case c < utf8.RuneSelf:
+			start := i
+			for i < len(s) && s[i] != '\\' && s[i] < utf8.RuneSelf {
+				i++
+			}
+			dst = append(dst, s[start:i]...)
+		default:
+			r, size := utf8.DecodeRune(s[i:])
+			dst = utf8.AppendRune(dst, r)
+			i += size
+		}
+	}
+	return dst
+}
