@@ -79,6 +79,9 @@ type View struct {
 	// Aliases are further logsources that the view proves as well, for names
 	// that authors use side by side (clipboard_capture, clipboard_change).
 	Aliases []Logsource
+	// Any makes the view prove every logsource, so that all rules are tried on
+	// records of unknown origin.
+	Any bool
 	// Lookup returns where field stands. It never fails: a field without a
 	// mapping is looked up by its own name. It must be safe for concurrent
 	// use.
