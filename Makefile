@@ -1,0 +1,69 @@
+# Tiercel's house. `make` lists what there is to do.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+FUZZTIME ?= 10m
+BENCH ?= .
+TESTFLAGS ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TOOL := go tool -modfile=tools/go.mod
+# Go files of the product and its tests, without the fixtures that are not meant to build.
+GOFILES := git ls-files -co --exclude-standard -- '*.go' ':!testdata/arch'
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/tiercel
+	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/tiercel ./cmd/tiercel
+
+demo: build ## scan made-up logs of a small intrusion with the shipped rules
+	@bin/tiercel scan demo --stats
+
+test: ## run all tests; with TIERCEL_CORPUS set, against the real corpora too
+	@go test -timeout 30m $(TESTFLAGS) ./...
+
+check: format-check vet staticcheck arch race generated content ## everything that must hold before a change lands, but the full tests
+
+format: ## rewrite the Go files with gofumpt
+	@$(GOFILES) | xargs $(TOOL) gofumpt -w
+
+format-check:
+	@bad=$$($(GOFILES) | xargs $(TOOL) gofumpt -l); test -z "$$bad" || { printf 'not formatted; run make format:\n%s\n' "$$bad"; exit 1; }
+
+vet:
+	@go vet ./...
+
+staticcheck:
+	@$(TOOL) staticcheck ./...
+
+arch: ## who may import whom, who may touch the world, package comments, dependencies
+	@go test -count=1 .
+
+# Race tests run the fuzz seeds too; the corpora are left to `make test`.
+race:
+	@env -u TIERCEL_CORPUS go test -race -short -timeout 20m ./...
+
+# Files that are made from the code stand in the tree as the code would make them now.
+generated: build
+	@bin/tiercel docs --check docs/reference
+
+content: build ## lint the shipped rules and run the packs' samples
+	@bin/tiercel rule lint
+	@bin/tiercel pack test
+
+bench: ## speed, memory and allocations, next to a bare JSON parse of the same bytes
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./bench
+
+fuzz: ## run each fuzz target for FUZZTIME (10m)
+	@for pkg in $$(go list ./...); do \
+	  for target in $$(go test -run '^$$' -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+clean: ## remove what make made
+	@rm -rf bin
+
+.PHONY: help build demo test check format format-check vet staticcheck arch race generated content bench fuzz clean
