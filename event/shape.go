@@ -11,6 +11,7 @@ type shape struct {
 	table []entry
 	mask  uint64
 	dup   bool // an object has a key twice
+	note  any  // the caller's, see [Reader.Note]
 }
 
 const pageSlots = 32
