@@ -40,18 +40,24 @@ func (t *Tree) add(kind Kind) *node {
 		t.keyed = false
 		t.nodes = t.nodes[:len(t.nodes)-1]
 	}
-	n := node{kind: kind}
-	if t.keyed {
-		n = t.key
-		n.kind = kind
-		t.keyed = false
-	}
 	if last := len(t.count) - 1; last >= 0 {
 		t.count[last]++
 	}
-	t.nodes = append(t.nodes, n)
-	p := &t.nodes[len(t.nodes)-1]
-	p.end = uint32(len(t.nodes))
+	i := len(t.nodes)
+	if i < cap(t.nodes) {
+		t.nodes = t.nodes[:i+1]
+	} else {
+		t.nodes = append(t.nodes, node{})
+	}
+	p := &t.nodes[i]
+	if t.keyed {
+		*p = t.key
+		t.keyed = false
+	} else {
+		*p = node{}
+	}
+	p.kind = kind
+	p.end = uint32(i + 1)
 	return p
 }
 

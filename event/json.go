@@ -203,62 +203,108 @@ const (
 	lanes80 = 0x8080808080808080
 )
 
-// zeroByte marks with 0x80 the bytes of x that are zero; marks above the
-// lowest one may be false (Hacker's Delight, 6-1).
-func zeroByte(x uint64) uint64 { return (x - lanes01) &^ x & lanes80 }
-
 // scanString returns the index of the closing quote of the string whose text
 // starts at i, and whether the text needs decoding: it has escapes, or bytes
 // that are not UTF-8.
 func scanString(b []byte, i int) (end int, decode bool, err error) {
-	start := i
-	high := false
-	for {
-		for i+8 <= len(b) {
-			w := binary.LittleEndian.Uint64(b[i:])
-			m := zeroByte(w^(lanes01*'"')) | zeroByte(w^(lanes01*'\\')) | w&lanes80
-			if m == 0 {
-				i += 8
-				continue
-			}
-			i += bits.TrailingZeros64(m) >> 3
-			break
-		}
-		if i >= len(b) {
-			return i, decode, errUnexpectedEnd
-		}
-		switch c := b[i]; {
-		case c == '"':
-			if high && !decode && !utf8.Valid(b[start:i]) {
-				decode = true
-			}
-			return i, decode, nil
-		case c == '\\':
-			decode = true
-			if i+1 >= len(b) {
-				return i, decode, errUnexpectedEnd
-			}
-			switch b[i+1] {
-			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-				i += 2
-			case 'u':
-				if i+6 > len(b) {
-					return i, decode, errUnexpectedEnd
-				}
-				if _, ok := hex4(b[i+2:]); !ok {
-					return i, decode, &SyntaxError{Offset: i, Reason: `\u must be followed by four hexadecimal digits`}
-				}
-				i += 6
-			default:
-				return i, decode, &SyntaxError{Offset: i, Reason: fmt.Sprintf(`unknown escape \%c`, b[i+1])}
-			}
-		default:
-			if c >= utf8.RuneSelf {
-				high = true
-			}
-			i++
+	j := special(b, i)
+	if j < len(b) && b[j] == '"' {
+		return j, false, nil
+	}
+	return scanUnusual(b, i, j)
+}
+
+// special returns the index from i of the first quote, backslash or byte of
+// more than ASCII, or len(b). Eight bytes are looked at at once: subtracting 1
+// from a byte below 0x80 sets its top bit only if it was zero, and the borrow
+// that follows disturbs higher bytes only, so the lowest mark is right.
+func special(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		m := (((w ^ lanes01*'"') - lanes01) | ((w ^ lanes01*'\\') - lanes01) | w) & lanes80
+		if m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
 		}
 	}
+	for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] < utf8.RuneSelf {
+		i++
+	}
+	return i
+}
+
+// escapeLen is the length of an escape by the byte behind its backslash; zero
+// for what is none.
+var escapeLen = [256]uint8{'"': 2, '\\': 2, '/': 2, 'b': 2, 'f': 2, 'n': 2, 'r': 2, 't': 2, 'u': 6}
+
+// scanUnusual is scanString from index i, the first special one, of a text that
+// starts at start and does not end there. It takes 64 bytes at once and walks
+// the marks of the special ones among them: a loop that stops at each escape
+// is mispredicted at each, and a Windows message has one in fifteen bytes.
+func scanUnusual(b []byte, start, i int) (end int, decode bool, err error) {
+	high := false
+	for i < len(b) {
+		var marks uint64
+		step := 64
+		if i+64 < len(b) {
+			marks = specials((*[64]byte)(b[i:]))
+		} else {
+			// The last bytes one special byte at a time.
+			j := special(b, i)
+			if j == len(b) {
+				break
+			}
+			i, step, marks = j, 1, 1
+		}
+		for ; marks != 0; marks &= marks - 1 {
+			k := bits.TrailingZeros64(marks)
+			j := i + k
+			switch c := b[j]; {
+			case c == '\\':
+				decode = true
+				if j+1 >= len(b) {
+					return j, decode, errUnexpectedEnd
+				}
+				switch escapeLen[b[j+1]] {
+				case 2:
+				case 6:
+					if j+6 > len(b) {
+						return j, decode, errUnexpectedEnd
+					}
+					if _, ok := hex4(b[j+2:]); !ok {
+						return j, decode, &SyntaxError{Offset: j, Reason: `\u must be followed by four hexadecimal digits`}
+					}
+				default:
+					return j, decode, &SyntaxError{Offset: j, Reason: fmt.Sprintf("unknown escape %q", b[j:j+2])}
+				}
+				// The byte behind the backslash has lost its meaning.
+				marks &^= 2 << k
+				if k == step-1 {
+					step++
+				}
+			case c == '"':
+				if high && !decode && !utf8.Valid(b[start:j]) {
+					decode = true
+				}
+				return j, decode, nil
+			case c >= utf8.RuneSelf:
+				high = true
+			}
+		}
+		i += step
+	}
+	return len(b), decode, errUnexpectedEnd
+}
+
+// specials marks the quotes, backslashes and bytes of more than ASCII of b, bit
+// n for byte n. It may mark a byte that is none of them.
+func specials(b *[64]byte) (marks uint64) {
+	for n := 0; n < 64; n += 8 {
+		w := binary.LittleEndian.Uint64(b[n : n+8 : n+8])
+		m := (((w ^ lanes01*'"') - lanes01) | ((w ^ lanes01*'\\') - lanes01) | w) & lanes80
+		// The multiplication gathers the top bits of the bytes in the top byte.
+		marks |= (m >> 7) * 0x0102040810204080 >> 56 << n
+	}
+	return marks
 }
 
 func hex4(b []byte) (rune, bool) {
