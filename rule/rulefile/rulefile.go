@@ -1,0 +1,179 @@
+// Package rulefile loads Sigma content from files: it walks folders, reads
+// YAML, has package rule parse and link it, and returns one set with every
+// diagnostic.
+//
+// A fault costs the document or the file it is in, never the load: what cannot
+// be read or parsed is a diagnostic, and the rest is loaded. Files are parsed
+// by several goroutines that end before Load returns; the result depends on
+// the paths and the contents alone, not on their number. Memory and time are
+// bounded by [FilesMax], [DirDepthMax] and the limits of packages yamltree and
+// rule.
+package rulefile
+
+import (
+	"errors"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/tiercel-io/tiercel/doctree"
+	"github.com/tiercel-io/tiercel/rule"
+	"github.com/tiercel-io/tiercel/yamltree"
+)
+
+// Options are the settings of a load.
+type Options struct {
+	// Link decides what of the content is enabled.
+	Link rule.Options
+	// Workers is how many files are parsed at a time; 0 means the number of
+	// processors.
+	Workers int
+}
+
+// Result is what a load found.
+type Result struct {
+	// Set is the content ready to be compiled.
+	Set *rule.Set
+	// Documents are all well-formed documents in order: by path, then by
+	// their order in the file.
+	Documents []*rule.Document
+	// Diagnostics are what is wrong or doubtful, in the order of the files,
+	// and behind them what was found when linking.
+	Diagnostics []rule.Diagnostic
+	// Files is the number of files read.
+	Files int
+}
+
+// ErrNoPaths is returned by Load when it is asked to load nothing.
+var ErrNoPaths = errors.New("no rule files or folders were named")
+
+// Load reads the files and folders named by paths. Of folders it takes the
+// files ending in .yml or .yaml, at any depth; files and folders whose names
+// begin with a dot are left out unless named themselves. A file reached twice,
+// by overlapping paths or links, is read once. The error is ErrNoPaths or nil:
+// everything else is a diagnostic.
+func Load(fs vfs.FS, paths []string, o Options) (*Result, error) {
+	if len(paths) == 0 {
+		return nil, ErrNoPaths
+	}
+	w := walker{fs: fs, seen: map[identity]bool{}}
+	for _, p := range paths {
+		w.root(p)
+	}
+	slices.SortStableFunc(w.files, func(a, b string) int { return strings.Compare(a, b) })
+	parsed := make([]file, len(w.files))
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(workers, len(w.files)) {
+		group.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(w.files) {
+					return
+				}
+				parsed[i] = parse(fs, w.files[i])
+			}
+		})
+	}
+	group.Wait()
+	r := &Result{Diagnostics: w.diags, Files: len(w.files)}
+	for _, f := range parsed {
+		r.Documents = append(r.Documents, f.docs...)
+		r.Diagnostics = append(r.Diagnostics, f.diags...)
+	}
+	var diags []rule.Diagnostic
+	r.Set, diags = rule.Link(r.Documents, o.Link)
+	r.Diagnostics = append(r.Diagnostics, diags...)
+	return r, nil
+}
+
+// file is what one file held.
+type file struct {
+	docs  []*rule.Document
+	diags []rule.Diagnostic
+}
+
+func parse(fs vfs.FS, path string) (f file) {
+	data, err := readFile(fs, path)
+	if err != nil {
+		f.diags = []rule.Diagnostic{diagnostic(rule.Position{File: path}, rule.CodeFileUnreadable, "the file cannot be read: "+reason(err), "check that it exists and may be read")}
+		return f
+	}
+	return parseBytes(path, data)
+}
+
+// ParseBytes checks the documents of one file's contents; path stands in
+// positions.
+func ParseBytes(path string, data []byte) ([]*rule.Document, []rule.Diagnostic) {
+	f := parseBytes(path, data)
+	return f.docs, f.diags
+}
+
+func parseBytes(path string, data []byte) (f file) {
+	trees, err := yamltree.Parse(data)
+	sigma := slices.ContainsFunc(trees, rule.IsSigma)
+	if sigma || err != nil {
+		for _, t := range trees {
+			// In a file of rules a document without any of the keys is a
+			// slip; before a fault of syntax it may be anything.
+			if !sigma && !rule.IsSigma(t) {
+				continue
+			}
+			doc, diags := rule.Parse(path, t)
+			if doc != nil {
+				f.docs = append(f.docs, doc)
+			}
+			f.diags = append(f.diags, diags...)
+		}
+	}
+	var fault *yamltree.Error
+	switch {
+	case errors.As(err, &fault):
+		at := rule.Position{File: path, Line: fault.Line, Column: fault.Column}
+		f.diags = append(f.diags, diagnostic(at, rule.CodeYAML, fault.Msg, fault.Hint))
+	case !sigma:
+		at := rule.Position{File: path, Line: 1}
+		f.diags = append(f.diags, diagnostic(at, rule.CodeNotARule, notARule(trees), "move it out of the rule folders, or add the missing key"))
+	}
+	return f
+}
+
+func notARule(trees []*doctree.Node) string {
+	if len(trees) == 0 {
+		return "the file is empty"
+	}
+	return "the file holds no Sigma document: there is no key detection, correlation or filter"
+}
+
+func diagnostic(at rule.Position, code rule.Code, msg, hint string) rule.Diagnostic {
+	d := rule.Diagnostic{Position: at, Code: code, Message: msg, Hint: hint}
+	for _, c := range rule.Codes {
+		if c.Code == code {
+			d.Severity = c.Severity
+		}
+	}
+	return d
+}
+
+// readFile reads at most one byte more than a rule file may have, so that a
+// larger one is refused for its size without being read.
+func readFile(fs vfs.FS, path string) ([]byte, error) {
+	f, err := fs.Open(path, vfs.SequentialReadsOption)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, yamltree.FileBytesMax+1))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return data, err
+}
