@@ -37,9 +37,10 @@ type layer struct {
 var layers = []layer{
 	{pattern: "env", outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "event", pure: true},
-	{pattern: "rule/yamlnode", inside: []string{"rule"}, outside: []string{"go.yaml.in/yaml/v3"}, pure: true},
-	{pattern: "rule", inside: []string{"event", "rule/..."}, outside: []string{"go.yaml.in/yaml/v3"}, pure: true},
-	{pattern: "rule/...", inside: []string{"event", "rule/..."}, outside: []string{"go.yaml.in/yaml/v3", "github.com/cockroachdb/pebble/v2/vfs"}},
+	{pattern: "doctree", pure: true},
+	{pattern: "yamltree", inside: []string{"doctree"}, outside: []string{"go.yaml.in/yaml/v3"}, pure: true},
+	{pattern: "rule", inside: []string{"doctree", "event"}, pure: true},
+	{pattern: "rule/...", inside: []string{"doctree", "event", "rule/...", "yamltree"}, outside: []string{"go.yaml.in/yaml/v3", "github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "detect", inside: []string{"event", "rule", "detect/..."}, pure: true},
 	{pattern: "detect/...", inside: []string{"event", "rule", "detect/..."}, pure: true},
 	{pattern: "format", inside: []string{"event", "format"}},
