@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -32,7 +33,7 @@ type Network interface {
 type Env struct {
 	Clock Clock
 	// FS is the file system; Pebble's interface, so that its in-memory and
-	// fault-injecting ones fit.
+	// fault-injecting ones fit. It may implement [Links].
 	FS vfs.FS
 	// Net is the network.
 	Net Network
@@ -42,7 +43,7 @@ type Env struct {
 
 // Real is the world the process runs in.
 func Real() Env {
-	return Env{Clock: wallClock{}, FS: vfs.Default, Net: systemNetwork{}, Rand: rand.Reader}
+	return Env{Clock: wallClock{}, FS: realFS{vfs.Default}, Net: systemNetwork{}, Rand: rand.Reader}
 }
 
 type wallClock struct{}
@@ -59,4 +60,20 @@ func (systemNetwork) DialContext(ctx context.Context, network, address string) (
 func (systemNetwork) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	var c net.ListenConfig
 	return c.Listen(ctx, network, address)
+}
+
+// Links tells symbolic links from what they point to, which vfs.FS does not. A
+// file system that has links implements it.
+type Links interface {
+	// IsLink reports whether name itself is a symbolic link.
+	IsLink(name string) bool
+}
+
+// realFS is the process's file system.
+type realFS struct{ vfs.FS }
+
+// IsLink implements [Links].
+func (realFS) IsLink(name string) bool {
+	info, err := os.Lstat(name)
+	return err == nil && info.Mode()&os.ModeSymlink != 0
 }

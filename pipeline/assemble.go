@@ -1,0 +1,223 @@
+package pipeline
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tiercel-io/tiercel/event"
+)
+
+// Limits of what waits for its missing parts, in one file. PowerShell logs a
+// script block in parts of at most 16,000 characters or so, one after the
+// other; the largest scripts in public incident logs are some hundred kB.
+const (
+	partsMax          = 4096     // parts of one event
+	partTextBytesMax  = 4 << 20  // text of one event
+	partsWaitBytesMax = 16 << 20 // text of all events that wait
+	partsEventsMax    = 4096     // events that wait
+)
+
+// Part is one part of an event that was logged in parts, as PowerShell does
+// with script blocks (event 4104: MessageNumber of MessageTotal). Each part is
+// matched as it stands, and the whole once all parts have been seen; a rule is
+// reported once for both [D49].
+type Part struct {
+	// Key names the event: for script blocks computer and ScriptBlockId.
+	Key string
+	// Number counts from 1 to Total; Total is at least 2.
+	Number, Total int
+	// Text is the part's share of the text, a copy.
+	Text []byte
+	// Node is the record's node that holds it.
+	Node int
+	// Hint and RecordFormat are those of the record.
+	Hint, RecordFormat string
+	// Tree is the record as JSON, node for node, to be the whole's frame.
+	Tree []byte
+}
+
+// assembler puts events in parts together. It belongs to the collector, so
+// the outcome depends on the order of the input alone. When a limit is
+// exceeded the event that has waited longest is given up and counted.
+type assembler struct {
+	engine Engine
+	eval   Evaluator
+	wait   map[string]*whole
+	order  []string // keys of wait, oldest first
+	bytes  int
+	lost   int64
+
+	frame  event.Tree
+	record event.Record
+}
+
+type whole struct {
+	texts    [][]byte // by number-1; nil until seen
+	missing  int
+	bytes    int
+	reported []int // rules
+}
+
+func newAssembler(e Engine) *assembler {
+	return &assembler{engine: e, wait: make(map[string]*whole)}
+}
+
+// reset forgets what waits and returns the number of events that were never
+// completed.
+func (a *assembler) reset() int64 {
+	n := a.lost + int64(len(a.wait))
+	clear(a.wait)
+	a.order, a.bytes, a.lost = a.order[:0], 0, 0
+	return n
+}
+
+func (a *assembler) drop(key string) {
+	if w := a.wait[key]; w != nil {
+		a.bytes -= w.bytes
+		delete(a.wait, key)
+		i := slices.Index(a.order, key)
+		a.order = slices.Delete(a.order, i, i+1)
+	}
+}
+
+// whole returns the event that p is a part of. A part seen before, or another
+// total, begins the event anew: the block was logged again.
+func (a *assembler) whole(p *Part) *whole {
+	w := a.wait[p.Key]
+	if w != nil && (len(w.texts) != p.Total || w.texts[p.Number-1] != nil) {
+		a.lost++
+		a.drop(p.Key)
+		w = nil
+	}
+	if w == nil {
+		if len(a.order) >= partsEventsMax {
+			a.lost++
+			a.drop(a.order[0])
+		}
+		w = &whole{texts: make([][]byte, p.Total), missing: p.Total}
+		a.wait[p.Key] = w
+		a.order = append(a.order, p.Key)
+	}
+	return w
+}
+
+func (p *Part) sound() bool {
+	return p.Total >= 2 && p.Total <= partsMax && p.Number >= 1 && p.Number <= p.Total
+}
+
+// first reports whether the rule was not yet reported for the event that p is
+// a part of, and remembers it.
+func (a *assembler) first(p *Part, ruleIndex int) bool {
+	if !p.sound() {
+		return true
+	}
+	w := a.whole(p)
+	if slices.Contains(w.reported, ruleIndex) {
+		return false
+	}
+	w.reported = append(w.reported, ruleIndex)
+	return true
+}
+
+// add takes a part in. When it completes the event, done is true, and hits are
+// those rules that no part alone has met, with the whole event as JSON.
+func (a *assembler) add(f *found) (hits []Hit, whole []byte, done bool) {
+	p := f.part
+	if !p.sound() {
+		return nil, nil, false
+	}
+	w := a.whole(p)
+	w.texts[p.Number-1] = p.Text
+	if p.Text == nil {
+		w.texts[p.Number-1] = []byte{}
+	}
+	w.missing--
+	w.bytes += len(p.Text)
+	a.bytes += len(p.Text)
+	if w.bytes > partTextBytesMax {
+		a.lost++
+		a.drop(p.Key)
+		return nil, nil, false
+	}
+	for a.bytes > partsWaitBytesMax && a.order[0] != p.Key {
+		a.lost++
+		a.drop(a.order[0])
+	}
+	if w.missing > 0 {
+		return nil, nil, false
+	}
+	a.drop(p.Key)
+	all := a.evaluate(f, slices.Concat(w.texts...))
+	for _, h := range all {
+		if !slices.Contains(w.reported, h.Rule) {
+			hits = append(hits, h)
+		}
+	}
+	if len(hits) > 0 {
+		whole = a.record.Tree.AppendJSON(nil, 0)
+	}
+	return hits, whole, true
+}
+
+// evaluate matches the completing part's record with the whole text in place
+// of its own. A whole that the engine cannot bear is one without hits.
+func (a *assembler) evaluate(f *found, text []byte) (hits []Hit) {
+	defer func() {
+		if recover() != nil {
+			hits, a.eval = nil, nil
+		}
+	}()
+	if a.eval == nil {
+		a.eval = a.engine.Evaluator()
+	}
+	if err := a.frame.ParseJSON(f.part.Tree); err != nil {
+		return nil
+	}
+	r := &a.record
+	r.Reset(nil)
+	copyTree(&r.Tree, &a.frame, 0, f.part.Node, text)
+	r.Format, r.Hint = f.part.RecordFormat, f.part.Hint
+	r.RecordID, r.Line, r.Offset = f.match.Source.Record, f.match.Source.Line, f.match.Source.Offset
+	r.Time, r.TimeQuality = f.match.Time, f.match.TimeQuality
+	if r.Tree.Err() != nil || !a.eval.Route(r).Claimed {
+		return nil
+	}
+	return a.eval.Match()
+}
+
+// copyTree appends the subtree at i of src to dst, with text in place of the
+// value at node.
+func copyTree(dst, src *event.Tree, i, node int, text []byte) {
+	if key := src.Key(i); key != nil {
+		dst.PutKey(key)
+	}
+	if i == node {
+		dst.PutString(text)
+		return
+	}
+	switch src.Kind(i) {
+	case event.Object, event.Array:
+		if src.Kind(i) == event.Object {
+			dst.BeginObject()
+		} else {
+			dst.BeginArray()
+		}
+		for c := i + 1; c < src.End(i); c = src.End(c) {
+			copyTree(dst, src, c, node, text)
+		}
+		dst.EndContainer()
+	case event.Null:
+		dst.PutNull()
+	case event.True, event.False:
+		dst.PutBool(src.Kind(i) == event.True)
+	case event.Number:
+		dst.PutNumber(src.NumberText(i))
+	case event.String:
+		dst.PutString(src.AppendText(nil, i))
+	}
+}
+
+// inRange reports whether from <= t < to; a zero bound bounds nothing.
+func inRange(t, from, to time.Time) bool {
+	return (from.IsZero() || !t.Before(from)) && (to.IsZero() || t.Before(to))
+}

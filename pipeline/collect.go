@@ -1,0 +1,187 @@
+package pipeline
+
+import (
+	"slices"
+
+	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/rule"
+)
+
+// collector takes results in the order of the input and hands them out. All
+// state that spans records lives here and starts anew with each file, so that
+// a file gives the same matches alone and among others.
+type collector struct {
+	config *Config
+	rules  []*rule.Rule
+	stats  Stats
+	stream *stream
+	format int // index into stats.Formats
+	groups groups
+	parts  *assembler
+}
+
+func newCollector(c *Config) *collector {
+	rules := c.Engine.Rules()
+	return &collector{
+		config: c, rules: rules,
+		stats: Stats{RuleMatches: make([]int64, len(rules))},
+		parts: newAssembler(c.Engine),
+	}
+}
+
+// formatStats returns the index of the figures of a format.
+func (c *collector) formatStats(name string) int {
+	i := slices.IndexFunc(c.stats.Formats, func(f FormatStats) bool { return f.Name == name })
+	if i < 0 {
+		c.stats.Formats = append(c.stats.Formats, FormatStats{Name: name})
+		i = len(c.stats.Formats) - 1
+	}
+	return i
+}
+
+func (c *collector) begin(st *stream) {
+	c.stream = st
+	if name := st.format.Name; name != "" {
+		c.stats.Files++
+		c.format = c.formatStats(name)
+		c.stats.Formats[c.format].Files++
+	}
+}
+
+// end forgets what spans records of the stream.
+func (c *collector) end() {
+	c.groups.reset()
+	c.stats.Incomplete += c.parts.reset()
+	c.stream = nil
+}
+
+func (c *collector) problem(path, formatName string, p format.Problem) {
+	c.stats.Problems++
+	if formatName != "" {
+		c.stats.Formats[c.formatStats(formatName)].Problems++
+	}
+	if c.config.Problem != nil {
+		c.config.Problem(path, p)
+	}
+}
+
+// take hands out what a worker found in one block.
+func (c *collector) take(t *task) error {
+	r := &t.result
+	c.stats.Records += r.records
+	c.stats.Routed += r.routed
+	c.stats.Unrouted += r.records - r.routed
+	c.stats.OutOfRange += r.outOfRange
+	c.stats.Untimed += r.untimed
+	c.stats.Bytes += r.bytesRead
+	c.stats.Formats[c.format].Records += r.records
+	for _, p := range inOrder(t.block.Problems, r.problems) {
+		c.problem(t.stream.path, t.stream.format.Name, p)
+	}
+	for i := range r.found {
+		f := &r.found[i]
+		if err := c.record(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inOrder merges two lists of problems, each in the order of the file.
+func inOrder(a, b []format.Problem) []format.Problem {
+	if len(a) == 0 {
+		return b
+	}
+	if len(b) == 0 {
+		return a
+	}
+	out := slices.Concat(a, b)
+	slices.SortStableFunc(out, func(x, y format.Problem) int {
+		switch {
+		case x.Offset < y.Offset:
+			return -1
+		case x.Offset > y.Offset:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+// record reports a record's hits: of a group, and of an event in parts, each
+// rule once.
+func (c *collector) record(f *found) error {
+	for _, h := range f.hits {
+		if f.group != 0 && !c.groups.first(f.group, h.Rule) {
+			continue
+		}
+		if f.part != nil && !c.parts.first(f.part, h.Rule) {
+			continue
+		}
+		if err := c.hand(f, h, f.match.Event); err != nil {
+			return err
+		}
+	}
+	if f.part == nil {
+		return nil
+	}
+	hits, event, done := c.parts.add(f)
+	if done {
+		c.stats.Reassembled++
+	}
+	for _, h := range hits {
+		if err := c.hand(f, h, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collector) hand(f *found, h Hit, event []byte) error {
+	m := f.match
+	m.Rule, m.RuleIndex, m.View, m.Fields, m.Event = c.rules[h.Rule], h.Rule, h.View, h.Fields, event
+	if int(m.Rule.Level) < len(c.stats.Matches) {
+		c.stats.Matches[m.Rule.Level]++
+	}
+	c.stats.RuleMatches[h.Rule]++
+	if c.config.Progress != nil {
+		c.config.Progress.Matches.Add(1)
+	}
+	return c.config.Match(&m)
+}
+
+// groupsMax bounds the groups remembered at once. The records of one event
+// stand close together: the kernel writes an audit event's records within
+// milliseconds of each other.
+const groupsMax = 1024
+
+// groups remembers which rules were reported for the last groups of records.
+type groups struct {
+	seen  map[uint64][]int
+	order []uint64
+}
+
+func (g *groups) reset() {
+	clear(g.seen)
+	g.order = g.order[:0]
+}
+
+// first reports whether the rule was not yet reported for the group.
+func (g *groups) first(group uint64, ruleIndex int) bool {
+	reported, known := g.seen[group]
+	if slices.Contains(reported, ruleIndex) {
+		return false
+	}
+	if !known {
+		if g.seen == nil {
+			g.seen = make(map[uint64][]int)
+		}
+		if len(g.order) == groupsMax {
+			delete(g.seen, g.order[0])
+			g.order = append(g.order[:0], g.order[1:]...)
+		}
+		g.order = append(g.order, group)
+	}
+	g.seen[group] = append(reported, ruleIndex)
+	return true
+}
