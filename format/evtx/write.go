@@ -431,7 +431,8 @@ func (p *parser) appendParts(dst []byte, lo, hi uint32, s scope) []byte {
 // smaller number, else fallback.
 func (p *parser) textID(fallback uint64) uint64 {
 	if i := p.tree.Path("Event", "System", "EventRecordID"); i >= 0 {
-		if id, err := strconv.ParseUint(p.tree.Text(i), 10, 64); err == nil {
+		text, _ := p.tree.Plain(i)
+		if id, err := strconv.ParseUint(string(text), 10, 64); err == nil {
 			return id
 		}
 	}
@@ -442,7 +443,8 @@ func (p *parser) textID(fallback uint64) uint64 {
 // else that of the record's header.
 func (p *parser) textTime(ticks uint64) time.Time {
 	if i := p.tree.Path("Event", "System", "TimeCreated", "#attributes", "SystemTime"); i >= 0 {
-		if t, err := time.Parse(time.RFC3339Nano, p.tree.Text(i)); err == nil {
+		text, _ := p.tree.Plain(i)
+		if t, err := time.Parse(time.RFC3339Nano, string(text)); err == nil {
 			return t.UTC()
 		}
 	}
