@@ -134,6 +134,8 @@ func newRoutedPack(p *Pack, plan *event.Plan, id int) *routedPack {
 // Session routes records for one goroutine.
 type Session struct {
 	router       *Router
+	zone         *time.Location
+	reference    time.Time
 	cache        []viewCache // by position in router.packs
 	text         textParser
 	key          []byte
@@ -147,11 +149,18 @@ type Session struct {
 
 // Session returns a new session.
 func (r *Router) Session() *Session {
-	s := &Session{router: r, cache: make([]viewCache, len(r.packs))}
+	s := &Session{router: r, cache: make([]viewCache, len(r.packs)), zone: r.opts.Zone, reference: r.opts.Reference}
 	for i, p := range r.packs {
 		s.cache[i].pack = p
 	}
 	return s
+}
+
+// Source tells the session of the source that the next records come from: the
+// zone of times that name none (nil is UTC), and the latest time that a record
+// without a year may have. It replaces those of RouterOptions.
+func (s *Session) Source(zone *time.Location, reference time.Time) {
+	s.zone, s.reference = zone, reference
 }
 
 // viewCache remembers the views for the values of a pack's keys.

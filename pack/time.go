@@ -24,7 +24,7 @@ func (s *Session) setTime(rec *event.Record, r *event.Reader, p *routedPack) {
 			if v.Kind != event.String && v.Kind != event.Number {
 				continue
 			}
-			t, quality, ok := parseTime(v.Text, spec.layout, s.router.opts.Zone, s.router.opts.Reference)
+			t, quality, ok := parseTime(v.Text, spec.layout, s.zone, s.reference)
 			if !ok || spec.zoned && quality != event.TimeParsed {
 				continue
 			}

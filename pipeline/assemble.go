@@ -179,6 +179,7 @@ func (a *assembler) evaluate(f *found, text []byte) (hits []Hit) {
 	r.Format, r.Hint = f.part.RecordFormat, f.part.Hint
 	r.RecordID, r.Line, r.Offset = f.match.Source.Record, f.match.Source.Line, f.match.Source.Offset
 	r.Time, r.TimeQuality = f.match.Time, f.match.TimeQuality
+	a.eval.Source(f.options)
 	if r.Tree.Err() != nil || !a.eval.Route(r).Claimed {
 		return nil
 	}

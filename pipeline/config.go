@@ -148,8 +148,12 @@ type Engine interface {
 // Evaluator decides one record after another: Route, then at most once Match.
 // It belongs to one goroutine.
 type Evaluator interface {
+	// Source says which source the next records come from.
+	Source(o format.Options)
 	// Route finds what the record is, and its time where the format had none.
 	Route(rec *event.Record) Routed
+	// Host is the machine that the record last routed speaks of, or "".
+	Host() string
 	// Match returns the rules that the record last routed meets, ordered by
 	// rule, each once. The hits may be kept.
 	Match() []Hit
@@ -159,8 +163,6 @@ type Evaluator interface {
 type Routed struct {
 	// Claimed reports whether a pack knows the record.
 	Claimed bool
-	// Host is the machine that the event speaks of, or "".
-	Host string
 	// Part is not nil when the record is one of several parts of one event.
 	Part *Part
 }

@@ -111,6 +111,8 @@ type fakeEvaluator struct {
 	rec    *event.Record
 }
 
+func (v *fakeEvaluator) Source(format.Options) {}
+
 func (v *fakeEvaluator) Route(rec *event.Record) Routed {
 	v.rec = rec
 	t := &rec.Tree
@@ -134,6 +136,8 @@ func (v *fakeEvaluator) Route(rec *event.Record) Routed {
 	}
 	return routed
 }
+
+func (v *fakeEvaluator) Host() string { return "" }
 
 func (v *fakeEvaluator) Match() []Hit {
 	var hits []Hit

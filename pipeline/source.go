@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/container"
 )
 
 // detectBytes is how much of a file its format is told by.
-const detectBytes = 64 << 10
+const detectBytes = container.HeadBytes
 
 func lookup(formats []format.Format, name string) *format.Format {
 	for i := range formats {
@@ -25,8 +26,8 @@ func lookup(formats []format.Format, name string) *format.Format {
 	return nil
 }
 
-// detect returns the format that is surest of a file, or nil.
-func detect(formats []format.Format, head []byte, name string) *format.Format {
+// surest returns the format that is surest of a file, or nil.
+func surest(formats []format.Format, head []byte, name string) *format.Format {
 	var best *format.Format
 	sure := 0
 	for i := range formats {
@@ -42,7 +43,7 @@ func (s *scan) read(f *file) {
 	defer close(f.streams)
 	defer func() {
 		if p := recover(); p != nil {
-			s.fail(f, f.path, fmt.Errorf("internal error, the rest of the file is not read; please report it: %v", p))
+			s.fail(f, f.path, format.Problem{Err: fmt.Errorf("internal error, the rest of the file is not read; please report it: %v", p)})
 		}
 	}()
 	if f.err != nil {
@@ -51,47 +52,61 @@ func (s *scan) read(f *file) {
 	if s.config.Progress != nil {
 		s.config.Progress.Files.Add(1)
 	}
-	var r io.Reader
+	in := container.Input{Name: f.path}
 	var modified time.Time
 	if f.path == "-" {
 		if s.config.Stdin == nil {
-			s.fail(f, f.path, errors.New("there is no standard input"))
+			s.fail(f, f.path, format.Problem{Err: errors.New("there is no standard input")})
 			return
 		}
-		r = interruptible(s.ctx, s.config.Stdin)
+		in.Reader = interruptible(s.ctx, s.config.Stdin)
 		modified = s.config.Env.Clock.Now()
 	} else {
 		opened, err := s.config.Env.FS.Open(f.path)
 		if err != nil {
-			s.fail(f, f.path, plain(err))
+			s.fail(f, f.path, format.Problem{Err: plain(err)})
 			return
 		}
 		defer opened.Close()
-		r = opened
+		in.Reader = opened
 		if info, err := opened.Stat(); err == nil {
 			modified = info.ModTime()
+			if info.Mode().IsRegular() {
+				in.At, in.Size = &watched{ctx: s.ctx, at: opened, progress: s.config.Progress}, info.Size()
+			}
 		}
 	}
-	r = &watched{ctx: s.ctx, r: r, progress: s.config.Progress}
-	s.member(f, f.path, modified, r)
+	in.Reader = &watched{ctx: s.ctx, r: in.Reader, progress: s.config.Progress}
+	err := container.Walk(in, func(e container.Entry) error {
+		at := e.Modified
+		if at.IsZero() {
+			at = modified
+		}
+		s.member(f, e.Name, at, e.Reader)
+		return s.ctx.Err()
+	}, func(name string, p format.Problem) {
+		s.fail(f, name, p)
+	})
+	if err != nil && s.ctx.Err() == nil {
+		s.fail(f, f.path, format.Problem{Err: err})
+	}
 }
 
 // fail sends a stream that has only its failure.
-func (s *scan) fail(f *file, name string, err error) {
+func (s *scan) fail(f *file, name string, p format.Problem) {
 	if s.ctx.Err() != nil {
 		return
 	}
-	st := &stream{path: name, tasks: make(chan *task), failed: &format.Problem{Err: err}}
+	st := &stream{path: name, tasks: make(chan *task), failed: &p}
 	close(st.tasks)
 	f.streams <- st
 }
 
 // member cuts one plain file into blocks.
-func (s *scan) member(f *file, name string, modified time.Time, r io.Reader) {
-	head := bufio.NewReaderSize(r, detectBytes)
+func (s *scan) member(f *file, name string, modified time.Time, head *bufio.Reader) {
 	peek, err := head.Peek(detectBytes)
 	if err != nil && !errors.Is(err, io.EOF) && len(peek) == 0 {
-		s.fail(f, name, plain(err))
+		s.fail(f, name, format.Problem{Err: plain(err)})
 		return
 	}
 	if len(peek) == 0 {
@@ -102,10 +117,10 @@ func (s *scan) member(f *file, name string, modified time.Time, r io.Reader) {
 	if s.config.Format != "" {
 		kind = lookup(s.config.Formats, s.config.Format)
 	} else {
-		kind = detect(s.config.Formats, peek, base)
+		kind = surest(s.config.Formats, peek, base)
 	}
 	if kind == nil {
-		s.fail(f, name, errors.New("not a log in a known format; name one with --format if it is"))
+		s.fail(f, name, format.Problem{Err: errors.New("not a log in a known format; name one with --format if it is")})
 		return
 	}
 	st := &stream{
@@ -123,7 +138,20 @@ func (s *scan) member(f *file, name string, modified time.Time, r io.Reader) {
 type watched struct {
 	ctx      context.Context
 	r        io.Reader
+	at       io.ReaderAt
 	progress *Progress
+}
+
+// ReadAt implements io.ReaderAt for zip files.
+func (w *watched) ReadAt(p []byte, off int64) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := w.at.ReadAt(p, off)
+	if w.progress != nil {
+		w.progress.Bytes.Add(int64(n))
+	}
+	return n, err
 }
 
 func (w *watched) Read(p []byte) (int, error) {

@@ -38,6 +38,8 @@ type found struct {
 	group uint64
 	hits  []Hit
 	part  *Part
+	// options are those of the record's source, for a record with a part.
+	options format.Options
 }
 
 // worker parses, routes and matches blocks.
@@ -94,6 +96,7 @@ func (w *worker) frames(from int) (next int) {
 			next++
 		}
 	}()
+	w.eval.Source(s.options)
 	p := w.parser[s]
 	if p == nil {
 		p = s.format.NewParser(s.options)
@@ -138,11 +141,11 @@ func (w *worker) record(rec *event.Record) {
 	}
 	r.found = append(r.found, found{
 		match: Match{
-			Time: rec.Time, TimeQuality: rec.TimeQuality, Host: routed.Host,
+			Time: rec.Time, TimeQuality: rec.TimeQuality, Host: w.eval.Host(),
 			Source: Source{Path: w.task.stream.path, Format: rec.Format, Record: rec.RecordID, Line: rec.Line, Offset: rec.Offset},
 			Event:  eventJSON(rec),
 		},
-		group: rec.Group, hits: hits, part: routed.Part,
+		group: rec.Group, hits: hits, part: routed.Part, options: w.task.stream.options,
 	})
 }
 
