@@ -39,7 +39,12 @@ type builder struct {
 	placeholders bool
 	values       int
 	patternBytes int
+	regexBudget  int
 	full         bool // a limit was reported
+}
+
+func newBuilder(file string, lists map[string]ValueList) *builder {
+	return &builder{file: file, lists: lists, regexBudget: RegexTotalMax}
 }
 
 func (b *builder) at(n *doctree.Node) Position {

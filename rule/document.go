@@ -59,7 +59,7 @@ func IsSigma(n *doctree.Node) bool {
 // error. Placeholders stay open until [Link]. Parse is pure and may run in
 // any goroutine.
 func Parse(file string, n *doctree.Node) (*Document, []Diagnostic) {
-	b := &builder{file: file}
+	b := newBuilder(file, nil)
 	d := b.document(n)
 	if b.failed() {
 		return nil, b.diags

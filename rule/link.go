@@ -197,7 +197,7 @@ func (l *linker) rule(d *Document) {
 
 // rebuild compiles a section with placeholders again, now with the lists.
 func (l *linker) rebuild(d *Document) (conditions []Expr, needs []string, ok bool) {
-	b := &builder{file: d.File, lists: l.options.Values}
+	b := newBuilder(d.File, l.options.Values)
 	skip := ""
 	if d.Kind == KindFilter {
 		skip = "rules"

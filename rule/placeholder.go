@@ -201,3 +201,10 @@ func patternRegex(parts []Part) string {
 	b.WriteByte(')')
 	return b.String()
 }
+
+// IsPlaceholderName reports whether a name can stand between percent signs: it
+// begins with a letter or underscore and has letters, digits, underscores,
+// hyphens and dots.
+func IsPlaceholderName(s string) bool {
+	return placeholderLen("%"+s+"%") == len(s)+2
+}

@@ -16,15 +16,19 @@ const (
 	// RegexSizeMax bounds the compiled program, in instructions, as estimated
 	// before it is compiled. Repeats count once per repetition. It keeps an
 	// expression under about 1 MiB and one event's worth of work bounded.
-	RegexSizeMax = 20_000
+	RegexSizeMax = 10_000
+	// RegexTotalMax bounds all expressions of a rule together, in the same
+	// unit.
+	RegexTotalMax = 100_000
 )
 
 // regexError is a fault of an expression: what, and what to write instead.
 type regexError struct{ what, hint string }
 
 // compileRegex compiles an expression with flags out of "ims", anchored at
-// the start or end of the text if asked.
-func compileRegex(src, flags string, anchorStart, anchorEnd bool) (*regexp.Regexp, *regexError) {
+// the start or end of the text if asked. budget is what the rule's expressions
+// may still take; the size of this one is taken off.
+func compileRegex(src, flags string, anchorStart, anchorEnd bool, budget *int) (*regexp.Regexp, *regexError) {
 	if len(src) > RegexBytesMax {
 		return nil, &regexError{fmt.Sprintf("the expression has %d bytes, more than the limit of %d", len(src), RegexBytesMax),
 			"split it into several values of a list"}
@@ -33,9 +37,14 @@ func compileRegex(src, flags string, anchorStart, anchorEnd bool) (*regexp.Regex
 	if err != nil {
 		return nil, explainRegex(src, err)
 	}
-	if size := regexSize(tree); size > RegexSizeMax {
+	size := regexSize(tree)
+	if size > RegexSizeMax {
 		return nil, &regexError{fmt.Sprintf("the expression is too large: about %d steps, more than the limit of %d", size, RegexSizeMax),
 			"lower its repeat counts"}
+	}
+	if *budget -= size; *budget < 0 {
+		return nil, &regexError{fmt.Sprintf("the expressions of the rule are too large together: more than %d steps", RegexTotalMax),
+			"split the rule"}
 	}
 	full := src
 	if anchorStart || anchorEnd {

@@ -277,7 +277,7 @@ func (b *builder) regexValue(c chain, n *doctree.Node) Value {
 		if !b.charge(n, 0, len(src)) {
 			return nil
 		}
-		re, err := compileRegex(src, c.flags, c.anchor == "startswith", c.anchor == "endswith")
+		re, err := compileRegex(src, c.flags, c.anchor == "startswith", c.anchor == "endswith", &b.regexBudget)
 		if err != nil {
 			b.report(n, CodeRegexInvalid, err.hint, "%s", err.what)
 			return nil
