@@ -329,6 +329,9 @@ func (s *Session) shapeHolds(e *matchEntry, rec *event.Record) bool {
 	if len(e.format) > 0 && !e.format.match([]byte(rec.Format), &s.fold) {
 		return false
 	}
+	if len(e.text) > 0 && len(e.format) == 0 && rec.Format != "text" && rec.Format != "syslog" {
+		return false // what a JSON record calls its message is not a line of text
+	}
 	if len(e.hint) > 0 && !e.hint.match([]byte(rec.Hint), &s.fold) {
 		return false
 	}
