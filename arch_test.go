@@ -49,6 +49,7 @@ var layers = []layer{
 	{pattern: "pack", inside: []string{"event", "format/...", "pack/..."}, outside: []string{"go.yaml.in/yaml/v3", "github.com/santhosh-tekuri/jsonschema/v6", "github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "pack/...", inside: []string{"event", "format/...", "pack/..."}, outside: []string{"go.yaml.in/yaml/v3"}},
 	{pattern: "rules", inside: []string{"event", "rule/..."}, outside: []string{"go.yaml.in/yaml/v3", "github.com/cockroachdb/pebble/v2/vfs"}},
+	{pattern: "rules/rulecase", inside: []string{"event"}, outside: []string{"go.yaml.in/yaml/v3"}, pure: true},
 	{pattern: "pipeline", inside: []string{"env", "event", "format/...", "pack", "rule", "detect"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "report", inside: []string{"pipeline", "rule"}},
 	{pattern: "bench", inside: []string{"env", "event", "format/...", "pack", "rule/...", "detect", "pipeline"}, outside: []string{"github.com/valyala/fastjson", "github.com/cockroachdb/pebble/v2/vfs"}},
