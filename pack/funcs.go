@@ -41,6 +41,7 @@ var functions = map[string]Function{
 	"hex_to_decimal":  {About: "0x1a4 as 420; decimal digits as they are; anything else unchanged", ArgsMin: 1, ArgsMax: 1, fn: each(hexToDecimal)},
 	"hex_to_text":     {About: "the text that a run of hexadecimal digits encodes, as auditd writes arguments with blanks; NULs become spaces; anything else unchanged", ArgsMin: 1, ArgsMax: 1, fn: each(hexToText)},
 	"join":            {About: "the first values of all arguments joined by the parameter, when every argument has one", ArgsMin: 1, ArgsMax: 16, ParamsMin: 1, ParamsMax: 1, fn: join},
+	"keyword_mask":    {About: "the keywords of a Windows event as the log writes them, 0x8010000000000000: from a signed number or from the names of the audit keywords", ArgsMin: 1, ArgsMax: 1, fn: each(keywordMask)},
 	"lookup":          {About: "the value that a parameter KEY=VALUE gives for the argument, keys compared case-folded; a key given twice makes two values; *=VALUE is for any other, * alone keeps it", ArgsMin: 1, ArgsMax: 1, ParamsMin: 1, ParamsMax: listMax, fn: lookupTable, check: checkTable},
 	"lower":           {About: "ASCII letters in lower case", ArgsMin: 1, ArgsMax: 1, fn: each(lower)},
 	"not_dash":        {About: "the values that are neither empty nor a dash", ArgsMin: 1, ArgsMax: 1, fn: notDash},
@@ -270,6 +271,25 @@ func join(in [][][]byte, params []string, emit func([]byte)) {
 	}
 	emit(out)
 	giveBuffer(b, out)
+}
+
+// keywordMask undoes what shippers make of the 64-bit keyword mask: NXLog writes
+// it as a signed number, Winlogbeat the names of its bits. The two audit
+// keywords stand for the masks that Windows sets them in.
+func keywordMask(dst, in []byte) ([]byte, bool) {
+	switch {
+	case equalFold("Audit Success", in):
+		return append(dst, "0x8020000000000000"...), true
+	case equalFold("Audit Failure", in):
+		return append(dst, "0x8010000000000000"...), true
+	}
+	var mask uint64
+	if n, err := strconv.ParseInt(string(in), 10, 64); err == nil {
+		mask = uint64(n)
+	} else if mask, err = strconv.ParseUint(string(in), 10, 64); err != nil {
+		return append(dst, in...), true
+	}
+	return strconv.AppendUint(append(dst, "0x"...), mask, 16), true
 }
 
 func lookupTable(in [][][]byte, params []string, emit func([]byte)) {

@@ -283,10 +283,16 @@ func (t *sampleTest) run(data []byte) {
 			continue
 		}
 		slots[id] = map[string]int{}
+		names := logsourceNames(&v)
 		for i := range t.expect.Records {
-			for _, fields := range t.expect.Records[i].fields {
+			for logsource, fields := range t.expect.Records[i].fields {
+				if logsource != "" && !slices.Contains(names, logsource) {
+					continue
+				}
 				for name := range fields {
-					slots[id][name] = plan.Slot(v.Lookup(name))
+					if _, ok := slots[id][name]; !ok {
+						slots[id][name] = plan.Slot(v.Lookup(name))
+					}
 				}
 			}
 		}
