@@ -20,9 +20,9 @@ type walker struct {
 	base int64  // of the chunk in the file
 }
 
-func (w *walker) problem(off int, id uint64, format_ string, args ...any) {
+func (w *walker) problem(off int, id uint64, text string, args ...any) {
 	w.b.Problems = append(w.b.Problems, format.Problem{
-		Offset: w.base + int64(off), RecordID: id, Err: fmt.Errorf(format_, args...),
+		Offset: w.base + int64(off), RecordID: id, Err: fmt.Errorf(text, args...),
 	})
 }
 

@@ -105,7 +105,7 @@ type elem struct {
 	attrsPresent    bool // some attribute is there in every record
 	fieldsPresent   bool // some field is there in every record
 	holdsSystemTime bool // TimeCreated under System
-	optionalFirst   bool // contentValue: null drops the element
+	optional        bool // contentValue: null drops the element
 	recordID        bool // EventRecordID under System
 	number          bool // a field of System that is a number even as text
 	valueIndex      uint16

@@ -87,8 +87,8 @@ func (s *splitter) slot(b *format.Block) error {
 // header reads the file header. Where the file begins with a chunk instead,
 // it leaves the bytes it read at the front of data and returns their number.
 func (s *splitter) header(data []byte) (n int, err error) {
-	problem := func(format_ string, args ...any) {
-		s.pending = append(s.pending, format.Problem{Err: fmt.Errorf(format_, args...)})
+	problem := func(text string, args ...any) {
+		s.pending = append(s.pending, format.Problem{Err: fmt.Errorf(text, args...)})
 	}
 	n, err = io.ReadFull(s.r, data[:fileHeaderBytes])
 	h := data[:n]

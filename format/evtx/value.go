@@ -55,7 +55,7 @@ const (
 	formBool
 )
 
-// SizeError says that a value has a size its type cannot have.
+// sizeError says that a value has a size its type cannot have.
 type sizeError struct {
 	typ  byte
 	size int

@@ -96,7 +96,7 @@ func (p *parser) count(i uint32, s scope) int {
 		return 1
 	}
 	v := p.value(uint32(e.valueIndex), s)
-	if v.typ == typeNull && e.optionalFirst {
+	if v.typ == typeNull && e.optional {
 		return 0
 	}
 	return p.occurrences(v)
@@ -108,7 +108,7 @@ func (p *parser) occur(i uint32, s scope) {
 	e := &p.prog.elems[i]
 	if e.content == contentValue {
 		v := p.value(uint32(e.valueIndex), s)
-		if v.typ == typeNull && e.optionalFirst {
+		if v.typ == typeNull && e.optional {
 			return
 		}
 		if v.typ&typeArray != 0 {
@@ -137,7 +137,7 @@ func (p *parser) field(i uint32, s scope) {
 	e := &p.prog.elems[i]
 	if e.content == contentValue {
 		v := p.value(uint32(e.valueIndex), s)
-		if v.typ == typeNull && e.optionalFirst {
+		if v.typ == typeNull && e.optional {
 			return
 		}
 		if v.typ&typeArray != 0 {

@@ -106,8 +106,8 @@ func (s *splitter) advance(n int) {
 	s.pos += n
 }
 
-func (s *splitter) problem(b *format.Block, off, line int64, format_ string, args ...any) {
-	b.Problems = append(b.Problems, format.Problem{Offset: off, Line: line, Err: fmt.Errorf(format_, args...)})
+func (s *splitter) problem(b *format.Block, off, line int64, text string, args ...any) {
+	b.Problems = append(b.Problems, format.Problem{Offset: off, Line: line, Err: fmt.Errorf(text, args...)})
 }
 
 // longestTag is how much of a tag must be in hand to know what it is.
@@ -337,8 +337,8 @@ func (s *splitter) pastHidden(i *int, k int) bool {
 
 // broken reports the event at buf[pos] and goes on behind its first tag's name,
 // looking for its end or the next event.
-func (s *splitter) broken(b *format.Block, format_ string, args ...any) {
-	s.problem(b, s.off, s.line, format_+"; it is skipped", args...)
+func (s *splitter) broken(b *format.Block, text string, args ...any) {
+	s.problem(b, s.off, s.line, text+"; it is skipped", args...)
 	s.advance(len("<Event"))
 	s.skipping = true
 }
