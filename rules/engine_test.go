@@ -11,6 +11,7 @@ import (
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
 	formatjson "github.com/tiercel-io/tiercel/format/json"
+	"github.com/tiercel-io/tiercel/format/text"
 	"github.com/tiercel-io/tiercel/pack"
 	"github.com/tiercel-io/tiercel/rule"
 	"github.com/tiercel-io/tiercel/rules/rulecase"
@@ -43,7 +44,7 @@ func newBench(t *testing.T) *bench {
 	engine := detect.Compile(list, set.Views(), plan)
 	return &bench{
 		engine: engine, matcher: engine.Matcher(), session: router.Session(), reader: plan.Reader(),
-		parsers: map[string]format.Format{"json": formatjson.Format()},
+		parsers: map[string]format.Format{"json": formatjson.Format(), "text": text.Format()},
 	}
 }
 
@@ -62,8 +63,11 @@ func (b *bench) run(t *testing.T, e rulecase.Event) seen {
 	}
 	f, ok := b.parsers[name]
 	if !ok { // a reader that is not written yet: the line as one field
-		text, _ := json.Marshal(map[string]string{"message": strings.TrimRight(e.Text, "\n")})
-		f, data = b.parsers["json"], text
+		line, err := json.Marshal(map[string]string{"message": strings.TrimRight(e.Text, "\n")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, data = b.parsers["json"], line
 	}
 	var out seen
 	o := format.Options{Reference: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)}
