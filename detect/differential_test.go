@@ -91,7 +91,7 @@ func patternGen() *rapid.Generator[rule.Value] {
 	})
 }
 
-var expressions = []string{`a.c`, `(?i)k`, `^ab`, `x\.exe$`, `(?i)abcd.*x`, `[0-9]+`, `é`, `(ab|12)`, `s+`, `a{2}b`}
+var expressions = []string{`a.c`, `(?i)k`, `^ab`, `x\.exe$`, `(?i)abcd.*x`, `[0-9]+`, `é`, `(ab|12)`, `s+`, `a{2}b`, `.{3,}`, `.{2}`, `[ab]{4}`, `[kK]{4,5}x?`, `a.*a.*a`, `(a|b)+-`, `(?s).{2,}`, `(?i)é{1,3}\s?`, `\bab\b`}
 
 func valueGen(keyword bool) *rapid.Generator[rule.Value] {
 	return rapid.Custom(func(t *rapid.T) rule.Value {

@@ -42,7 +42,35 @@ type predicate struct {
 	slot    int32
 	other   int32  // slot of the other field of a predFieldRef
 	lit     string // folded unless cased; of a predNumber its canonical spelling, of a predRegexp what it requires
-	arg     any    // *glob, *regexp.Regexp, netip.Prefix or the rule.Value
+	arg     any    // *glob, *expression, netip.Prefix or the rule.Value
+}
+
+// expression is a regular expression behind its prefilter.
+type expression struct {
+	re *regexp.Regexp
+	prefilter
+	// long is the n of a pattern that is no more than .{n,}, else -1.
+	long int
+}
+
+func newExpression(re *regexp.Regexp) *expression {
+	x := &expression{re: re, prefilter: newPrefilter(re.String()), long: -1}
+	if n, ok := longLine(re.String()); ok {
+		x.long = n
+	}
+	return x
+}
+
+// matches reports whether the expression is found in a text, given folded and
+// as it stands.
+func (x *expression) matches(folded, raw []byte) bool {
+	switch {
+	case !x.admits(folded, raw):
+		return false
+	case x.long >= 0:
+		return hasLongLine(raw, x.long)
+	}
+	return x.re.Match(raw)
 }
 
 // predKey identifies a predicate within a view.
@@ -99,9 +127,9 @@ func newPredicate(v rule.Value, slot int32, keyword bool, slotOf func(field stri
 	case *rule.Exists:
 		p.kind, p.arg = predExists, v
 	case *rule.Regexp:
-		p.kind, p.arg = predRegexp, v.RE
-		p.lit = requiredLiteral(v.RE.String())
 		text = v.RE.String()
+		x := newExpression(v.RE)
+		p.kind, p.arg, p.lit = predRegexp, x, x.longest()
 	case *rule.CIDR:
 		p.kind, p.arg = predCIDR, v.Prefix
 		text = v.Prefix.String()
@@ -209,7 +237,8 @@ func (m *Matcher) first(p *predicate) int {
 		case predBool:
 			ok = v.kind != event.Number && string(text) == p.lit
 		case predRegexp:
-			ok = p.arg.(*regexp.Regexp).Match(v.raw)
+			x := p.arg.(*expression)
+			ok = x.matches(v.text, v.raw)
 		case predCIDR:
 			ok = inNetwork(v.raw, p.arg.(netip.Prefix))
 		case predCompare:

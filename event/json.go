@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -328,7 +329,23 @@ func hex4(b []byte) (rune, bool) {
 // appendUnescaped appends the decoded text of a JSON string that scanString
 // has accepted. A lone surrogate and each invalid byte become U+FFFD.
 func appendUnescaped(dst, s []byte) []byte {
+	dst = slices.Grow(dst, len(s))
 	for i := 0; i < len(s); {
+		// Eight bytes at a time while they are plain, copied before it is
+		// known how many of them are: what is too many is overwritten.
+		for i+8 <= len(s) && cap(dst)-len(dst) >= 8 {
+			w := binary.LittleEndian.Uint64(s[i:])
+			binary.LittleEndian.PutUint64(dst[len(dst):len(dst)+8], w)
+			if m := ((w ^ lanes01*'\\') - lanes01 | w) & lanes80; m != 0 {
+				n := bits.TrailingZeros64(m) >> 3
+				dst, i = dst[:len(dst)+n], i+n
+				break
+			}
+			dst, i = dst[:len(dst)+8], i+8
+		}
+		if i >= len(s) {
+			break
+		}
 		c := s[i]
 		switch {
 		case c == '\\':
@@ -362,11 +379,8 @@ func appendUnescaped(dst, s []byte) []byte {
 			}
 			i += 2
 		case c < utf8.RuneSelf:
-			start := i
-			for i < len(s) && s[i] != '\\' && s[i] < utf8.RuneSelf {
-				i++
-			}
-			dst = append(dst, s[start:i]...)
+			dst = append(dst, c)
+			i++
 		default:
 			r, size := utf8.DecodeRune(s[i:])
 			dst = utf8.AppendRune(dst, r)
