@@ -1,7 +1,6 @@
 package rules_test
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +19,7 @@ import (
 // bench runs events through the embedded packs and an engine of all shipped
 // rules, as the product does.
 type bench struct {
+	packs   *pack.Set
 	engine  *detect.Engine
 	matcher *detect.Matcher
 	session *pack.Session
@@ -43,7 +43,7 @@ func newBench(t *testing.T) *bench {
 	router := set.Router(plan, pack.RouterOptions{Reference: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)})
 	engine := detect.Compile(list, set.Views(), plan)
 	return &bench{
-		engine: engine, matcher: engine.Matcher(), session: router.Session(), reader: plan.Reader(),
+		packs: set, engine: engine, matcher: engine.Matcher(), session: router.Session(), reader: plan.Reader(),
 		parsers: map[string]format.Format{"json": formatjson.Format(), "text": text.Format()},
 	}
 }
@@ -61,14 +61,7 @@ func (b *bench) run(t *testing.T, e rulecase.Event) seen {
 	if e.Format != "" {
 		name, data = e.Format, []byte(e.Text)
 	}
-	f, ok := b.parsers[name]
-	if !ok { // a reader that is not written yet: the line as one field
-		line, err := json.Marshal(map[string]string{"message": strings.TrimRight(e.Text, "\n")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, data = b.parsers["json"], line
-	}
+	f := b.parsers[name]
 	var out seen
 	o := format.Options{Reference: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)}
 	splitter, parser := f.NewSplitter(strings.NewReader(string(data)), o), f.NewParser(o)
@@ -79,13 +72,7 @@ func (b *bench) run(t *testing.T, e rulecase.Event) seen {
 			t.Errorf("%v", p)
 		}
 		for _, frame := range block.Frames {
-			err := parser.Parse(&block, frame, func(rec *event.Record) {
-				if e.Format != "" {
-					rec.Format = e.Format
-				}
-				b.match(rec, &out)
-			})
-			if err != nil {
+			if err := parser.Parse(&block, frame, func(rec *event.Record) { b.match(rec, &out) }); err != nil {
 				t.Errorf("%v", err)
 			}
 		}
@@ -93,6 +80,29 @@ func (b *bench) run(t *testing.T, e rulecase.Event) seen {
 			return out
 		}
 	}
+}
+
+// carriers says by what an event of a carrier is known, and which pack reads
+// that carrier. A case waits until its pack is there and runs from then on.
+var carriers = []struct{ mark, pack string }{
+	{`"Linux-Sysmon"`, "sysmon-linux"},
+	{`"module":"endpoint"`, "ecs-endpoint"},
+	{`"mach_time":`, "macos-eslogger"},
+}
+
+// missing returns what the case still lacks to be run: a reader or a pack.
+func (b *bench) missing(c rulecase.Case) string {
+	for _, e := range c.Events {
+		if _, ok := b.parsers[e.Format]; e.Format != "" && !ok {
+			return "reader " + e.Format
+		}
+		for _, carrier := range carriers {
+			if strings.Contains(string(e.JSON), carrier.mark) && b.packs.Pack(carrier.pack) == nil {
+				return "pack " + carrier.pack
+			}
+		}
+	}
+	return ""
 }
 
 func (b *bench) match(rec *event.Record, out *seen) {
@@ -117,8 +127,13 @@ func TestCases(t *testing.T) {
 			t.Logf("no pack has a view for %+v: the cases of %q wait", r.Logsource, r.Title)
 			continue
 		}
-		offered := 0
+		offered, waits := 0, false
 		for _, c := range all[r.ID].Cases {
+			if what := b.missing(c); what != "" {
+				t.Logf("%q, case %q waits for the %s", r.Title, c.Name, what)
+				waits = true
+				continue
+			}
 			got := 0
 			var where []string
 			for _, e := range c.Events {
@@ -143,7 +158,7 @@ func TestCases(t *testing.T) {
 					r.ID, r.Title, c.Name, got, len(c.Events), *c.Matches, strings.Join(where, "\n\t"))
 			}
 		}
-		if offered < nearMissesMin {
+		if offered < nearMissesMin && !waits {
 			t.Errorf("%s %q: %d events of near misses reach the rule, want %d", r.ID, r.Title, offered, nearMissesMin)
 		}
 	}
