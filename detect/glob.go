@@ -1,8 +1,9 @@
 package detect
 
 import (
-	"bytes"
+	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/rule"
@@ -184,24 +185,12 @@ func (s segment) find(text []byte) (int, bool) {
 	return 0, false
 }
 
-// indexLiteral is bytes.Index for a string, without a conversion that
-// allocates.
+// indexLiteral returns where lit first stands in text, or -1.
 func indexLiteral(text []byte, lit string) int {
-	if len(lit) == 1 {
-		return bytes.IndexByte(text, lit[0])
+	if len(text) == 0 {
+		return -1
 	}
-	for at := 0; at+len(lit) <= len(text); {
-		i := bytes.IndexByte(text[at:len(text)-len(lit)+1], lit[0])
-		if i < 0 {
-			return -1
-		}
-		at += i
-		if string(text[at:at+len(lit)]) == lit {
-			return at
-		}
-		at++
-	}
-	return -1
+	return strings.Index(unsafe.String(&text[0], len(text)), lit)
 }
 
 // isDash reports whether r introduces a command-line flag [D31].

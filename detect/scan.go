@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -36,7 +35,6 @@ type hit struct {
 type literal struct {
 	text string
 	hit
-	bytes []byte // text again, where it is searched for
 }
 
 // buildScans makes the tables for all predicates that are witnesses.
@@ -375,9 +373,6 @@ func newGramTables(lits []literal) []*gramTable {
 		}
 		n, stride := min(c+2, 4), max(1, 2*(c-2))
 		if len(lits) <= fewMax {
-			for i := range lits {
-				lits[i].bytes = []byte(lits[i].text)
-			}
 			out = append(out, &gramTable{few: lits})
 		} else {
 			out = append(out, newGramTable(n, stride, lits))
@@ -478,7 +473,7 @@ func byteCommonness(c byte) int {
 // behind it.
 func (t *gramTable) find(m *Matcher, text, padded []byte) {
 	for i := range t.few {
-		if l := &t.few[i]; bytes.Contains(text, l.bytes) {
+		if l := &t.few[i]; indexLiteral(text, l.text) >= 0 {
 			m.fire(l.hit)
 		}
 	}

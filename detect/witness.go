@@ -2,7 +2,10 @@ package detect
 
 import (
 	"math"
+	"strings"
+	"sync"
 
+	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/rule"
 )
 
@@ -100,7 +103,7 @@ func (b *builder) collect(n int32, costs []float64, f func(pred int32)) {
 // such as \powershell.exe) is likely to be common in events too.
 func (b *builder) rarity(id int32) float64 {
 	p := &b.preds[id]
-	shared := 1 + float64(b.uses[id])/4
+	shared := 1 + float64(b.uses[id])/4 + 100*float64(usualHits(p))
 	switch p.kind {
 	case predNull:
 		return noWitness
@@ -124,6 +127,69 @@ func (b *builder) rarity(id int32) float64 {
 	}
 	return 1e6
 }
+
+// usualHits returns how many of the usual values a literal predicate fits.
+func usualHits(p *predicate) int {
+	hits := 0
+	for _, text := range usual() {
+		switch p.kind {
+		case predEquals:
+			hits += truth(text == p.lit)
+		case predPrefix:
+			hits += truth(strings.HasPrefix(text, p.lit))
+		case predSuffix:
+			hits += truth(strings.HasSuffix(text, p.lit))
+		case predContains:
+			hits += truth(strings.Contains(text, p.lit))
+		}
+	}
+	return hits
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// usual are folded values that any quiet host writes all day. What fits one of
+// them is a poor witness.
+var usual = sync.OnceValue(func() []string {
+	values := []string{
+		`C:\Windows\System32\svchost.exe -k netsvcs -p -s Schedule`,
+		`C:\Windows\System32\svchost.exe`,
+		`C:\Windows\System32\services.exe`,
+		`C:\Windows\explorer.exe`,
+		`C:\Windows\System32\lsass.exe`,
+		`C:\Windows\System32\csrss.exe`,
+		`C:\Windows\SysWOW64\rundll32.exe`,
+		`C:\Windows\system32\cmd.exe /c "echo done > C:\Temp\out.txt"`,
+		`C:\Windows\System32\cmd.exe`,
+		`C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe`,
+		`C:\Windows\System32\conhost.exe 0xffffffff -ForceV1`,
+		`C:\Windows\System32\wbem\WmiPrvSE.exe -secured -Embedding`,
+		`C:\Windows\System32\RuntimeBroker.exe -Embedding`,
+		`C:\Windows\System32\taskhostw.exe`,
+		`C:\Windows\System32\wevtutil.exe`,
+		`C:\Program Files\Vendor\Agent\agent.exe --service --config "C:\ProgramData\Vendor\agent.json"`,
+		`C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe --type=renderer --field-trial-handle=1820,i,0`,
+		`C:\Users\user\AppData\Local\Microsoft\OneDrive\OneDrive.exe /background`,
+		`C:\Users\user\Downloads\report.pdf`,
+		`C:\Windows\System32\ntdll.dll`,
+		`C:\Windows\System32\kernel32.dll`,
+		`HKLM\System\CurrentControlSet\Services\bam\State\UserSettings`,
+		`HKU\S-1-5-21-1-2-3-1001\Software\Microsoft\Windows\CurrentVersion\Explorer`,
+		`NT AUTHORITY\SYSTEM`, `System`, `High`, `Medium`, `Microsoft Corporation`,
+		`Microsoft® Windows® Operating System`, `DWORD (0x00000001)`, `0x1fffff`, `true`, `false`, `-`,
+		`https://www.example.com/index.html?id=1`, `SeDebugPrivilege SeBackupPrivilege`,
+		`GET`, `200`, `success`, `root`, `/usr/bin/bash`, `/usr/sbin/cron -f`,
+	}
+	for i := range values {
+		values[i] = event.FoldString(values[i])
+	}
+	return values
+})
 
 // literalRarity falls from 1,000 for nothing to 1 for eight characters and
 // more slowly after that.
