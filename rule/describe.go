@@ -6,49 +6,59 @@ import (
 )
 
 // Describe writes an expression in plain words, one item a line, indented by
-// what it belongs to. A selection that stands twice is written out twice.
+// what it belongs to. A selection is written out where it stands first, and
+// named where it stands again.
 func Describe(x Expr) string {
-	var b strings.Builder
-	describe(&b, x, 0)
-	return b.String()
+	d := describer{seen: map[*Ref]bool{}}
+	d.expr(x, 0)
+	return d.String()
 }
 
-func describe(b *strings.Builder, x Expr, indent int) {
-	line := func(text string) {
-		b.WriteString(strings.Repeat("  ", indent))
-		b.WriteString(text)
-		b.WriteByte('\n')
+type describer struct {
+	strings.Builder
+	seen map[*Ref]bool
+}
+
+func (d *describer) line(indent int, text string) {
+	d.WriteString(strings.Repeat("  ", indent))
+	d.WriteString(text)
+	d.WriteByte('\n')
+}
+
+func (d *describer) exprs(xs []Expr, indent int) {
+	for _, x := range xs {
+		d.expr(x, indent)
 	}
-	children := func(xs []Expr) {
-		for _, c := range xs {
-			describe(b, c, indent+1)
-		}
-	}
+}
+
+func (d *describer) expr(x Expr, indent int) {
 	switch x := x.(type) {
 	case *And:
-		line("all of:")
-		children(x.X)
+		d.line(indent, "all of:")
+		d.exprs(x.X, indent+1)
 	case *Or:
-		line("any of:")
-		children(x.X)
+		d.line(indent, "any of:")
+		d.exprs(x.X, indent+1)
 	case *Not:
-		line("not:")
-		describe(b, x.X, indent+1)
+		d.line(indent, "not:")
+		d.expr(x.X, indent+1)
 	case *Ref:
-		line("selection " + x.Name + ":")
-		if x.X != nil {
-			describe(b, x.X, indent+1)
+		if x.X == nil || d.seen[x] {
+			d.line(indent, "selection "+x.Name)
+			return
 		}
+		d.seen[x] = true
+		d.line(indent, "selection "+x.Name+":")
+		d.expr(x.X, indent+1)
 	case *Item:
-		describeItem(b, x, indent)
+		d.item(x, indent)
 	}
 }
 
 // valuesShownMax bounds the values written for one item.
 const valuesShownMax = 20
 
-func describeItem(b *strings.Builder, item *Item, indent int) {
-	pad := strings.Repeat("  ", indent)
+func (d *describer) item(item *Item, indent int) {
 	field := "any value of the event"
 	if item.Field != "" {
 		field = item.Field
@@ -57,20 +67,20 @@ func describeItem(b *strings.Builder, item *Item, indent int) {
 		field = "not: " + field
 	}
 	if len(item.Values) == 1 {
-		fmt.Fprintf(b, "%s%s %s\n", pad, field, DescribeValue(item.Values[0]))
+		d.line(indent, field+" "+DescribeValue(item.Values[0]))
 		return
 	}
 	quantity := "any"
 	if item.All {
 		quantity = "every one"
 	}
-	fmt.Fprintf(b, "%s%s meets %s of:\n", pad, field, quantity)
+	d.line(indent, field+" meets "+quantity+" of:")
 	for i, v := range item.Values {
 		if i == valuesShownMax {
-			fmt.Fprintf(b, "%s  … and %d more\n", pad, len(item.Values)-i)
+			d.line(indent+1, fmt.Sprintf("… and %d more", len(item.Values)-i))
 			break
 		}
-		fmt.Fprintf(b, "%s  %s\n", pad, DescribeValue(v))
+		d.line(indent+1, DescribeValue(v))
 	}
 }
 

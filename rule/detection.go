@@ -83,8 +83,9 @@ func (b *builder) detection(n *doctree.Node, skip string, singular bool) (d dete
 			b.report(r.keys[i], CodeIdentifierUnused, "use it in the condition, or remove it", "the selection %s is not used by the condition", quote(name))
 		}
 	}
+	heights := map[*Ref]int{}
 	for _, x := range d.conditions {
-		if depth(x) > ExprDepthMax-filterDepth {
+		if depth(x, heights) > ExprDepthMax-filterDepth {
 			b.report(conditionNode, CodeConditionSize, "split the rule", "the condition and its selections are nested more than %d deep", ExprDepthMax-filterDepth)
 			break
 		}
@@ -230,25 +231,29 @@ func globMatch(pattern, name string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// depth is the height of an expression. Selections are shared, and each is
-// measured where it stands; they are at most 4 high.
-func depth(x Expr) int {
+// depth is the height of an expression. heights remembers that of selections,
+// which a condition may name often.
+func depth(x Expr, heights map[*Ref]int) int {
 	d := 0
 	switch x := x.(type) {
 	case *And:
 		for _, y := range x.X {
-			d = max(d, depth(y))
+			d = max(d, depth(y, heights))
 		}
 	case *Or:
 		for _, y := range x.X {
-			d = max(d, depth(y))
+			d = max(d, depth(y, heights))
 		}
 	case *Not:
-		d = depth(x.X)
+		d = depth(x.X, heights)
 	case *Ref:
-		if x.X != nil {
-			d = depth(x.X)
+		if h, ok := heights[x]; ok {
+			return h
 		}
+		if x.X != nil {
+			d = depth(x.X, heights)
+		}
+		heights[x] = d + 1
 	}
 	return d + 1
 }

@@ -121,13 +121,10 @@ func ParseBytes(path string, data []byte) ([]*rule.Document, []rule.Diagnostic) 
 func parseBytes(path string, data []byte) (f file) {
 	trees, err := yamltree.Parse(data)
 	sigma := slices.ContainsFunc(trees, rule.IsSigma)
-	if sigma || err != nil {
+	if sigma {
+		// In a file of rules a document without any of the keys is a slip, and
+		// is reported as one.
 		for _, t := range trees {
-			// In a file of rules a document without any of the keys is a
-			// slip; before a fault of syntax it may be anything.
-			if !sigma && !rule.IsSigma(t) {
-				continue
-			}
 			doc, diags := rule.Parse(path, t)
 			if doc != nil {
 				f.docs = append(f.docs, doc)

@@ -1,13 +1,12 @@
 package rulefile
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"reflect"
 	"slices"
 	"strings"
-
-	"errors"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 

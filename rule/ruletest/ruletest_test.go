@@ -1,0 +1,65 @@
+package ruletest_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tiercel-io/tiercel/rule/ruletest"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	cases, err := ruletest.Parse(`# a comment
+== A1 the trap
+view windows - security
+event {"F":1}
+list L a b
+selection x {F: 1}
+condition not x
+filter
+    title: f
+    id: i
+want miss
+lint one two
+
+== A2
+event {}
+s {F: 1}
+want refused some-code
+`)
+	if err != nil || len(cases) != 2 {
+		t.Fatal(cases, err)
+	}
+	c := cases[0]
+	if c.ID != "A1" || c.Trap != "the trap" || c.Line != 2 || string(c.Event) != `{"F":1}` || *c.View != (ruletest.View{Product: "windows", Service: "security"}) ||
+		strings.Join(c.Lists["L"], ",") != "a,b" || c.Want != ruletest.Miss || len(c.Lints) != 2 {
+		t.Errorf("%+v", c)
+	}
+	if !strings.HasSuffix(string(c.YAML), "    x: {F: 1}\n    condition: not x\n---\ntitle: f\nid: i\n") {
+		t.Errorf("%s", c.YAML)
+	}
+	if d := cases[1]; d.Want != ruletest.Refused || d.Detail != "some-code" || d.View != nil {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"event {}":                              "line 1: text before the first case",
+		"== A\nevent {}\nwant match":            "line 1: the case A lacks",
+		"== A\n== B":                            "line 1: the case A lacks",
+		"==":                                    "line 1: the case has no id",
+		"== A\nevent {}\ns x\nwant":             "line 4: no outcome",
+		"== A\nwant refused":                    "line 2: the outcome refused takes 1 details",
+		"== A\nwant maybe":                      "line 2: unknown outcome",
+		"== A\nhelp":                            "line 2: unknown directive",
+		"== A\nview x":                          "line 2: a view has",
+		"== A\nlist":                            "line 2: a list has a name",
+		"== A\nevent 1\ns 1\nwant miss\n== A\n": "line 5: the case has no id, or that of another",
+	} {
+		if _, err := ruletest.Parse(text); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
