@@ -75,6 +75,7 @@ var ocsfClasses = func() map[int]ocsfClass {
 		{4014, "Tunnel Activity", 4, nil, classActivities("1 Open,2 Close,3 Renew")},
 		{6008, "Application Error", 6, nil, classActivities("1 General Error,2 Translation Error")},
 		{6003, "API Activity", 6, []string{"actor", "api", "src_endpoint"}, classActivities("1 Create,2 Read,3 Update,4 Delete")},
+		{6005, "Datastore Activity", 6, []string{"actor", "src_endpoint"}, classActivities("1 Read,2 Update,3 Connect,4 Query,5 Write,6 Create,7 Delete,8 List,9 Encrypt,10 Decrypt")},
 	}
 	out := make(map[int]ocsfClass, len(list))
 	for _, c := range list {
