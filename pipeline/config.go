@@ -54,6 +54,16 @@ type Progress struct {
 	Files   atomic.Int64 // files opened
 	Bytes   atomic.Int64 // bytes read, before decompression
 	Matches atomic.Int64 // matches handed out
+	// Advance, when set before the scan, is called with each number of bytes
+	// that joins Bytes, from any goroutine.
+	Advance func(n int)
+}
+
+func (p *Progress) read(n int) {
+	p.Bytes.Add(int64(n))
+	if p.Advance != nil {
+		p.Advance(n)
+	}
 }
 
 // Field is a field of an event with the value that decided a match.

@@ -149,7 +149,7 @@ func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n, err := w.at.ReadAt(p, off)
 	if w.progress != nil {
-		w.progress.Bytes.Add(int64(n))
+		w.progress.read(n)
 	}
 	return n, err
 }
@@ -160,7 +160,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	}
 	n, err := w.r.Read(p)
 	if w.progress != nil {
-		w.progress.Bytes.Add(int64(n))
+		w.progress.read(n)
 	}
 	return n, err
 }

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/report"
+)
+
+// problemsShown is how many problems of one file are printed one by one. The
+// first few tell what is wrong; a corrupt file can have millions.
+const problemsShown = 20
+
+// problemTextMax bounds the characters printed of a path or a reason.
+const problemTextMax = 1000
+
+// problemLog prints problems file by file. Problems of a file come in a row.
+type problemLog struct {
+	w    io.Writer
+	path string
+	n    int
+}
+
+func newProblemLog(p *process, bar *progress) *problemLog {
+	if bar != nil {
+		return &problemLog{w: bar}
+	}
+	return &problemLog{w: p.stderr}
+}
+
+func (l *problemLog) add(path string, p format.Problem) {
+	if path != l.path {
+		l.end()
+		l.path = path
+	}
+	if l.n++; l.n > problemsShown {
+		return
+	}
+	text := p.Error()
+	if p.Offset == 0 && p.Line == 0 && p.RecordID == 0 {
+		text = p.Err.Error() // about the file as a whole
+	}
+	fmt.Fprintf(l.w, "tiercel: %s: %s\n", report.Clean(path, problemTextMax), report.Clean(text, problemTextMax))
+}
+
+// end counts what was not shown of the last file.
+func (l *problemLog) end() {
+	if more := l.n - problemsShown; more > 0 {
+		fmt.Fprintf(l.w, "tiercel: %s: and %s more\n", report.Clean(l.path, problemTextMax), plural(more, "problem"))
+	}
+	l.n = 0
+}

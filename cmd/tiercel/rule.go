@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tiercel-io/tiercel/report"
+	"github.com/tiercel-io/tiercel/rule"
+	"github.com/tiercel-io/tiercel/rule/rulefile"
+)
+
+func newRule(p *process) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "rule",
+		Short: "Check, explain, measure and list Sigma rules",
+		Args:  cobra.ArbitraryArgs,
+		RunE:  unknownVerb,
+	}
+	c.AddCommand(newRuleLint(p), newRuleExplain(p), newRuleBench(p), newRuleList(p))
+	return c
+}
+
+func newRuleList(p *process) *cobra.Command {
+	var f contentFlags
+	var output string
+	c := &cobra.Command{
+		Use:   "list [PATH...]",
+		Short: "List rules, the shipped ones or those of files and folders",
+		RunE: func(_ *cobra.Command, args []string) error {
+			f.rules = args
+			res, err := f.load(p.world)
+			if err != nil {
+				return err
+			}
+			switch output {
+			case "text":
+				return listText(p.stdout, res)
+			case "json":
+				return listJSON(p.stdout, res)
+			}
+			return usageError("--output %q is unknown; choose text or json", output)
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	c.Flags().StringVar(&f.values, "values", "", "YAML `file` with lists for placeholders")
+	c.Flags().StringSliceVar(&f.statuses, "status", nil, "rule statuses to enable (default stable,test,experimental)")
+	return c
+}
+
+func ruleLogsource(l rule.Logsource) string {
+	return l.Product + "/" + l.Category + "/" + l.Service
+}
+
+func listText(out io.Writer, res *rulefile.Result) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tLEVEL\tLOGSOURCE\tTITLE")
+	for _, r := range res.Set.Rules {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, r.Level, ruleLogsource(r.Logsource), report.Clean(r.Title, 200))
+	}
+	for _, d := range res.Set.Disabled {
+		fmt.Fprintf(w, "%s\t-\t%s\t%s (disabled: %s)\n", d.ID, d.Kind, report.Clean(d.Title, 200), d.Reason)
+	}
+	return w.Flush()
+}
+
+// listed is a rule as rule list --output json prints it, one a line.
+type listed struct {
+	ID        string   `json:"id"`
+	Title     string   `json:"title"`
+	Level     string   `json:"level,omitempty"`
+	Status    string   `json:"status,omitempty"`
+	Logsource string   `json:"logsource,omitempty"`
+	Tags      []string `json:"tags,omitempty"`
+	Author    string   `json:"author,omitempty"`
+	License   string   `json:"license,omitempty"`
+	File      string   `json:"file"`
+	Disabled  string   `json:"disabled,omitempty"`
+}
+
+func listJSON(out io.Writer, res *rulefile.Result) error {
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	for _, r := range res.Set.Rules {
+		if err := e.Encode(listed{
+			ID: r.ID, Title: r.Title, Level: r.Level.String(), Status: r.Status, Logsource: ruleLogsource(r.Logsource),
+			Tags: r.Tags, Author: r.Author, License: r.License, File: r.File,
+		}); err != nil {
+			return err
+		}
+	}
+	for _, d := range res.Set.Disabled {
+		if err := e.Encode(listed{ID: d.ID, Title: d.Title, File: d.File, Disabled: string(d.Reason)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tiercel-io/tiercel/pipeline"
+	"github.com/tiercel-io/tiercel/report"
+	"github.com/tiercel-io/tiercel/rule"
+	"github.com/tiercel-io/tiercel/rule/rulefile"
+)
+
+// rulesShown is how many rules the figures name.
+const rulesShown = 10
+
+// printStats prints the figures of a scan for people. Lines are "name value".
+func printStats(w io.Writer, s *pipeline.Stats, engine *pipeline.Sigma, res *rulefile.Result) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-14s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	seconds := max(s.Elapsed.Seconds(), 1e-9)
+	line("rules", "%d used; %d disabled, %d refused, %d correlations checked only, %d that no pack feeds",
+		len(engine.Rules()), len(res.Set.Disabled), countErrors(res), len(res.Set.Correlations), len(engine.Unviewed()))
+	line("files", "%d", s.Files)
+	line("records", "%d read, %d routed, %d unrouted, %d problems", s.Records, s.Routed, s.Unrouted, s.Problems)
+	for _, f := range s.Formats {
+		line("  "+f.Name, "%d files, %d records, %d problems", f.Files, f.Records, f.Problems)
+	}
+	if s.OutOfRange > 0 || s.Untimed > 0 {
+		line("time", "%d outside --from and --to; %d without a time, matched all the same", s.OutOfRange, s.Untimed)
+	}
+	if s.Reassembled > 0 || s.Incomplete > 0 {
+		line("script blocks", "%d put together from parts, %d incomplete", s.Reassembled, s.Incomplete)
+	}
+	var levels []string
+	for l := int(rule.Critical); l >= 0; l-- {
+		levels = append(levels, fmt.Sprintf("%d %s", s.Matches[l], rule.Level(l)))
+	}
+	line("matches", "%d: %s", s.Total(), strings.Join(levels, ", "))
+	for _, i := range busiest(s.RuleMatches, rulesShown) {
+		r := engine.Rules()[i]
+		line(fmt.Sprintf("  %d", s.RuleMatches[i]), "%s (%s)", report.Clean(r.Title, 200), r.Level)
+	}
+	line("rate", "%.0f records/s, %.1f MB/s, %.2f s", float64(s.Records)/seconds, float64(s.Bytes)/seconds/1e6, s.Elapsed.Seconds())
+}
+
+// busiest returns the indices of the largest counts above 0, at most n; of
+// equals the first.
+func busiest(counts []int64, n int) []int {
+	var top []int
+	for i, c := range counts {
+		if c == 0 {
+			continue
+		}
+		at := len(top)
+		for at > 0 && counts[top[at-1]] < c {
+			at--
+		}
+		if at < n {
+			top = append(top[:at], append([]int{i}, top[at:]...)...)
+			top = top[:min(len(top), n)]
+		}
+	}
+	return top
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	_ "time/tzdata" // zones for --zone on machines without them
+
+	"github.com/tiercel-io/tiercel/env"
+	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/auditd"
+	"github.com/tiercel-io/tiercel/format/evtx"
+	"github.com/tiercel-io/tiercel/format/json"
+	"github.com/tiercel-io/tiercel/format/syslog"
+	"github.com/tiercel-io/tiercel/format/text"
+	"github.com/tiercel-io/tiercel/format/w3c"
+	"github.com/tiercel-io/tiercel/format/winxml"
+	"github.com/tiercel-io/tiercel/format/zeek"
+	"github.com/tiercel-io/tiercel/pack"
+	"github.com/tiercel-io/tiercel/rule"
+	"github.com/tiercel-io/tiercel/rule/rulefile"
+	"github.com/tiercel-io/tiercel/rules"
+)
+
+// allFormats are the formats of this binary.
+func allFormats() []format.Format {
+	return []format.Format{
+		evtx.Format(), json.Format(), winxml.Format(), zeek.Format(), w3c.Format(), auditd.Format(), syslog.Format(), text.Format(),
+	}
+}
+
+// shippedRules loads the rules inside the binary.
+func shippedRules(o rule.Options) (*rulefile.Result, error) {
+	res := &rulefile.Result{}
+	names, err := fs.Glob(rules.FS, "*/rule.yml")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		data, err := fs.ReadFile(rules.FS, name)
+		if err != nil {
+			return nil, err
+		}
+		docs, diags := rulefile.ParseBytes("rules/"+name, data)
+		res.Documents = append(res.Documents, docs...)
+		res.Diagnostics = append(res.Diagnostics, diags...)
+		res.Files++
+	}
+	set, diags := rule.Link(res.Documents, o)
+	res.Set, res.Diagnostics = set, append(res.Diagnostics, diags...)
+	return res, nil
+}
+
+// contentFlags say which rules and packs a verb works with.
+type contentFlags struct {
+	rules    []string
+	packs    []string
+	values   string
+	statuses []string
+}
+
+// load loads the rules: those of --rules, or the shipped ones.
+func (f *contentFlags) load(world env.Env) (*rulefile.Result, error) {
+	o := rule.Options{Statuses: f.statuses}
+	if f.values != "" {
+		values, diags := rulefile.LoadValues(world.FS, f.values)
+		if rule.HasErrors(diags) {
+			return nil, usageError("placeholder values: %v", diags[0])
+		}
+		o.Values = values
+	}
+	if len(f.rules) == 0 {
+		return shippedRules(o)
+	}
+	res, err := rulefile.Load(world.FS, f.rules, rulefile.Options{Link: o})
+	if err != nil {
+		return nil, &codedError{exitUsage, err}
+	}
+	return res, nil
+}
+
+// packSet loads the embedded packs and those of --packs.
+func (f *contentFlags) packSet(world env.Env) (*pack.Set, error) {
+	set, err := pack.Load(world.FS, f.packs)
+	if err != nil {
+		return nil, &codedError{exitUsage, fmt.Errorf("packs: %w", err)}
+	}
+	return set, nil
+}
+
+// noRules says why no rule is usable.
+func noRules(res *rulefile.Result) error {
+	for _, d := range res.Diagnostics {
+		if d.Severity == rule.Error {
+			return usageError("no rule is usable; the first fault: %v", d)
+		}
+	}
+	if len(res.Set.Disabled) > 0 {
+		return usageError("no rule is enabled: %d are disabled by their status or need placeholder values; see tiercel rule list, --status and --values", len(res.Set.Disabled))
+	}
+	return &codedError{exitUsage, errors.New("no rule was found; --rules takes files and folders of Sigma rules (.yml)")}
+}
