@@ -9,7 +9,9 @@ import (
 	"github.com/tiercel-io/tiercel/detect"
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/auditd"
 	formatjson "github.com/tiercel-io/tiercel/format/json"
+	"github.com/tiercel-io/tiercel/format/syslog"
 	"github.com/tiercel-io/tiercel/format/text"
 	"github.com/tiercel-io/tiercel/pack"
 	"github.com/tiercel-io/tiercel/rule"
@@ -44,7 +46,7 @@ func newBench(t *testing.T) *bench {
 	engine := detect.Compile(list, set.Views(), plan)
 	return &bench{
 		packs: set, engine: engine, matcher: engine.Matcher(), session: router.Session(), reader: plan.Reader(),
-		parsers: map[string]format.Format{"json": formatjson.Format(), "text": text.Format()},
+		parsers: map[string]format.Format{"json": formatjson.Format(), "auditd": auditd.Format(), "syslog": syslog.Format(), "text": text.Format()},
 	}
 }
 
@@ -88,17 +90,15 @@ var carriers = []struct{ mark, pack string }{
 	{`"Linux-Sysmon"`, "sysmon-linux"},
 	{`"module":"endpoint"`, "ecs-endpoint"},
 	{`"mach_time":`, "macos-eslogger"},
+	{`msg=audit(`, "linux-auditd"},
 }
 
-// missing returns what the case still lacks to be run: a reader or a pack.
+// missing returns the pack that the case still lacks to be run, if any.
 func (b *bench) missing(c rulecase.Case) string {
 	for _, e := range c.Events {
-		if _, ok := b.parsers[e.Format]; e.Format != "" && !ok {
-			return "reader " + e.Format
-		}
 		for _, carrier := range carriers {
-			if strings.Contains(string(e.JSON), carrier.mark) && b.packs.Pack(carrier.pack) == nil {
-				return "pack " + carrier.pack
+			if strings.Contains(string(e.JSON)+e.Text, carrier.mark) && b.packs.Pack(carrier.pack) == nil {
+				return carrier.pack
 			}
 		}
 	}
@@ -130,7 +130,7 @@ func TestCases(t *testing.T) {
 		offered, waits := 0, false
 		for _, c := range all[r.ID].Cases {
 			if what := b.missing(c); what != "" {
-				t.Logf("%q, case %q waits for the %s", r.Title, c.Name, what)
+				t.Logf("%q, case %q waits for the pack %s", r.Title, c.Name, what)
 				waits = true
 				continue
 			}
