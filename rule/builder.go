@@ -41,6 +41,7 @@ type builder struct {
 	patternBytes int
 	regexBudget  int
 	full         bool // a limit was reported
+	errored      bool
 }
 
 func newBuilder(file string, lists map[string]ValueList) *builder {
@@ -54,15 +55,33 @@ func (b *builder) at(n *doctree.Node) Position {
 	return Position{File: b.file, Line: n.Line, Column: n.Column}
 }
 
+// DiagnosticsMax bounds what is reported of one document; after that many the
+// rest is left out, but for the first error.
+const DiagnosticsMax = 100
+
 func (b *builder) report(n *doctree.Node, code Code, hint, format string, args ...any) {
-	b.diags = append(b.diags, diagnose(b.at(n), code, hint, format, args...))
+	b.add(diagnose(b.at(n), code, hint, format, args...))
 }
 
 func (b *builder) reportFault(n *doctree.Node, f *fault) {
-	b.diags = append(b.diags, Diagnostic{Position: b.at(n), Severity: severityOf(f.code), Code: f.code, Message: f.msg, Hint: f.hint})
+	b.add(Diagnostic{Position: b.at(n), Severity: severityOf(f.code), Code: f.code, Message: f.msg, Hint: f.hint})
 }
 
-func (b *builder) failed() bool { return HasErrors(b.diags) }
+func (b *builder) add(d Diagnostic) {
+	switch {
+	case len(b.diags) < DiagnosticsMax:
+		b.diags = append(b.diags, d)
+	case d.Severity == Error && !b.errored:
+		b.diags[len(b.diags)-1] = d
+	}
+	b.errored = b.errored || d.Severity == Error
+}
+
+func (b *builder) failed() bool { return b.errored }
+
+// hopeless reports that a document is refused and that nothing more will be
+// said of it, so that work on it may end.
+func (b *builder) hopeless() bool { return b.errored && len(b.diags) == DiagnosticsMax }
 
 // charge counts values and bytes of patterns against the limits of a rule.
 func (b *builder) charge(n *doctree.Node, values, bytes int) bool {
@@ -168,6 +187,9 @@ func (b *builder) fields(name string, n *doctree.Node) Expr {
 
 // item builds one field with its values. siblings is the map it stands in.
 func (b *builder) item(siblings *doctree.Node, p doctree.Pair) Expr {
+	if b.hopeless() {
+		return nil
+	}
 	c, lints, err := parseChain(p.Key.Value)
 	for _, l := range lints {
 		b.reportFault(p.Key, l)
@@ -220,6 +242,9 @@ func (b *builder) itemValues(item *Item, c chain, nodes []*doctree.Node, at *doc
 	values := make([]Value, 0, len(nodes))
 	ok := true
 	for _, n := range nodes {
+		if b.hopeless() {
+			return
+		}
 		switch {
 		case n.Kind != doctree.Scalar:
 			b.report(n, CodeValueInvalid, "write a plain value; a list cannot hold lists or maps", "a value is %s", n.Describe())

@@ -11,6 +11,13 @@ import (
 // under 100.
 const ConditionNodesMax = 20_000
 
+const (
+	// conditionsMax bounds the conditions of one rule.
+	conditionsMax = 256
+	// comparisonsMax bounds the work of selectors: names times selectors.
+	comparisonsMax = 1_000_000
+)
+
 // filterDepth is the room that the filters of a rule take above its condition.
 const filterDepth = 2
 
@@ -68,6 +75,10 @@ func (b *builder) detection(n *doctree.Node, skip string, singular bool) (d dete
 		if len(texts) == 0 {
 			b.report(conditionNode, CodeConditionMissing, "add a condition", "the list of conditions is empty")
 		}
+		if len(texts) > conditionsMax {
+			b.report(conditionNode, CodeConditionSize, "split the rule", "the rule has more than %d conditions", conditionsMax)
+			return d
+		}
 	}
 	for _, t := range texts {
 		if x := r.condition(t); x != nil {
@@ -95,13 +106,15 @@ func (b *builder) detection(n *doctree.Node, skip string, singular bool) (d dete
 
 // resolver replaces the names of a condition by what they stand for.
 type resolver struct {
-	b       *builder
-	order   []string
-	keys    []*doctree.Node
-	refs    map[string]*Ref
-	used    map[string]bool
-	nodes   int
-	negated bool
+	b     *builder
+	order []string
+	keys  []*doctree.Node
+	refs  map[string]*Ref
+	used  map[string]bool
+	nodes int
+	// compared counts names that selectors were compared with.
+	compared int
+	negated  bool
 }
 
 func (r *resolver) condition(n *doctree.Node) Expr {
@@ -183,6 +196,9 @@ func (r *resolver) selector(c condOf) (Expr, *fault) {
 		pattern = "*"
 	}
 	private := strings.HasPrefix(pattern, "_")
+	if r.compared += len(r.order); r.compared > comparisonsMax {
+		return nil, faultf(CodeConditionSize, "split the rule", "the condition compares patterns with more than %d names of selections", comparisonsMax)
+	}
 	var x []Expr
 	for _, name := range r.order {
 		if strings.HasPrefix(name, "_") && !private || !globMatch(pattern, name) {

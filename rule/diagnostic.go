@@ -88,13 +88,17 @@ func diagnose(at Position, code Code, hint, format string, args ...any) Diagnost
 // close enough to be a slip of the hand: at most a third of the word's length,
 // and at most 3.
 func nearest(word string, candidates []string) string {
-	const wordBytesMax = 40
+	const wordBytesMax, candidatesMax = 40, 200
+	candidates = candidates[:min(len(candidates), candidatesMax)]
 	word = strings.ToLower(word)
 	if word == "" || len(word) > wordBytesMax {
 		return ""
 	}
 	best, bestDistance := "", min(3, (len(word)+2)/3)+1
 	for _, c := range candidates {
+		if len(c) > 2*wordBytesMax {
+			continue
+		}
 		if d := editDistance(word, c); d < bestDistance {
 			best, bestDistance = c, d
 		}

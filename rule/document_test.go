@@ -1,6 +1,7 @@
 package rule_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -187,6 +188,20 @@ func TestLimits(t *testing.T) {
 				t.Errorf("diagnostics %q, want %q", got, c.codes)
 			}
 		})
+	}
+}
+
+// What is said of one document is bounded, and an error is always among it.
+func TestDiagnosticsMax(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&b, "  F%d|contains: ''\n", i)
+	}
+	b.WriteString("  F|foo: a\n")
+	set, diags := load(t, detectionOf("s:\n"+b.String()+"condition: s"), rule.Options{})
+	if len(set.Rules) != 0 || len(diags) != rule.DiagnosticsMax || !rule.HasErrors(diags) {
+		t.Errorf("%d rules, %d diagnostics", len(set.Rules), len(diags))
 	}
 }
 

@@ -76,7 +76,14 @@ type linker struct {
 	byID    map[string]*Document
 	byName  map[string]*Document
 	rules   map[*Document]*Rule // enabled rules
-	hashes  map[*Rule][]digest
+	linked  map[*Rule]*linkedRule
+}
+
+// linkedRule is what linking collects for an enabled rule.
+type linkedRule struct {
+	index   int // in Set.Rules
+	hashes  []digest
+	filters []Expr
 }
 
 // Link makes a Set of documents: it resolves placeholders and references and
@@ -91,7 +98,7 @@ func Link(docs []*Document, options Options) (*Set, []Diagnostic) {
 	l := &linker{
 		options: options, set: &Set{silent: map[string]bool{}},
 		byID: make(map[string]*Document, len(docs)), byName: map[string]*Document{},
-		rules: make(map[*Document]*Rule, len(docs)), hashes: map[*Rule][]digest{},
+		rules: make(map[*Document]*Rule, len(docs)), linked: make(map[*Rule]*linkedRule, len(docs)),
 	}
 	docs = l.unique(docs)
 	for _, d := range docs {
@@ -99,14 +106,13 @@ func Link(docs []*Document, options Options) (*Set, []Diagnostic) {
 			l.rule(d)
 		}
 	}
-	filters := map[*Filter]digest{}
 	for _, d := range docs {
 		if d.Kind == KindFilter && l.enabled(d) {
-			l.filter(d, filters)
+			l.filter(d)
 		}
 	}
 	for _, r := range l.set.Rules {
-		r.SemanticHash = semanticHash(l.hashes[r])
+		l.finish(r)
 	}
 	l.correlations(docs)
 	l.related(docs)
@@ -181,8 +187,6 @@ func (l *linker) rule(d *Document) {
 		}
 		r.Conditions, r.NeedsValues = conditions, needs
 	}
-	r.Conditions = slices.Clone(r.Conditions)
-	l.hashes[&r] = slices.Clone(d.semantic)
 	if len(r.NeedsValues) > 0 {
 		r.SemanticHash = semanticHash(d.semantic)
 		l.set.Disabled = append(l.set.Disabled, Disabled{
@@ -192,6 +196,7 @@ func (l *linker) rule(d *Document) {
 		return
 	}
 	l.rules[d] = &r
+	l.linked[&r] = &linkedRule{index: len(l.set.Rules), hashes: d.semantic}
 	l.set.Rules = append(l.set.Rules, &r)
 }
 
@@ -221,7 +226,7 @@ func (l *linker) rebuild(d *Document) (conditions []Expr, needs []string, ok boo
 	return conditions, b.needs, true
 }
 
-func (l *linker) filter(d *Document, done map[*Filter]digest) {
+func (l *linker) filter(d *Document) {
 	f := *d.filter
 	if d.section != nil {
 		conditions, needs, ok := l.rebuild(d)
@@ -234,31 +239,24 @@ func (l *linker) filter(d *Document, done map[*Filter]digest) {
 		}
 		f.Condition = conditions[0]
 	}
-	wanted := map[*Rule]bool{}
+	var targets []*Rule
 	for _, name := range f.Rules {
-		target := l.find(name)
-		r := l.rules[target]
-		switch {
-		case target == nil:
-			l.report(f.Position, CodeFilterReference, "correct the id or name", "the filter names %s, which is not loaded", quote(name))
-		case target.Kind != KindRule:
-			l.report(f.Position, CodeFilterReference, "name the rules that it uses", "the filter names %s, which is a %s; filters apply to rules alone", quote(name), target.Kind)
-		case r == nil:
-			l.report(f.Position, CodeFilterReference, "", "the filter names %s, which is not enabled", quote(name))
-		case !f.Logsource.admits(r.Logsource):
-			l.report(f.Position, CodeFilterReference, "widen the filter's logsource", "the filter names %s, whose logsource is not as narrow as the filter's", quote(name))
-		default:
-			wanted[r] = true
+		if r := l.filterTarget(&f, name); r != nil && !slices.Contains(targets, r) {
+			targets = append(targets, r)
 		}
 	}
-	for _, r := range l.set.Rules {
-		if !wanted[r] && !(f.Any && f.Logsource.admits(r.Logsource)) {
-			continue
+	if f.Any {
+		for _, r := range l.set.Rules {
+			if f.Logsource.admits(r.Logsource) {
+				targets = append(targets, r)
+			}
 		}
-		for i, x := range r.Conditions {
-			r.Conditions[i] = &And{X: []Expr{x, f.Condition}}
-		}
-		l.hashes[r] = insertFilter(l.hashes[r], d.semantic[0])
+	}
+	slices.SortFunc(targets, func(a, b *Rule) int { return l.linked[a].index - l.linked[b].index })
+	for _, r := range targets {
+		lr := l.linked[r]
+		lr.filters = append(lr.filters, f.Condition)
+		lr.hashes = insertFilter(lr.hashes, d.semantic[0])
 		f.Applied = append(f.Applied, r.ID)
 	}
 	if len(f.Applied) == 0 {
@@ -267,12 +265,44 @@ func (l *linker) filter(d *Document, done map[*Filter]digest) {
 	l.set.Filters = append(l.set.Filters, &f)
 }
 
+// filterTarget resolves one rule that a filter names.
+func (l *linker) filterTarget(f *Filter, name string) *Rule {
+	target := l.find(name)
+	r := l.rules[target]
+	switch {
+	case target == nil:
+		l.report(f.Position, CodeFilterReference, "correct the id or name", "the filter names %s, which is not loaded", quote(name))
+	case target.Kind != KindRule:
+		l.report(f.Position, CodeFilterReference, "name the rules that it uses", "the filter names %s, which is a %s; filters apply to rules alone", quote(name), target.Kind)
+	case r == nil:
+		l.report(f.Position, CodeFilterReference, "", "the filter names %s, which is not enabled", quote(name))
+	case !f.Logsource.admits(r.Logsource):
+		l.report(f.Position, CodeFilterReference, "widen the filter's logsource", "the filter names %s, whose logsource is not as narrow as the filter's", quote(name))
+		return nil
+	}
+	return r
+}
+
+// finish adds the filters to the conditions of a rule and hashes it.
+func (l *linker) finish(r *Rule) {
+	lr := l.linked[r]
+	if len(lr.filters) > 0 {
+		// The documents own the slice that r.Conditions is so far.
+		r.Conditions = slices.Clone(r.Conditions)
+		for i, x := range r.Conditions {
+			r.Conditions[i] = &And{X: append([]Expr{x}, lr.filters...)}
+		}
+	}
+	r.SemanticHash = semanticHash(lr.hashes)
+}
+
 // ruleSections is how many digests of a rule's own come before its filters'.
 const ruleSections = 2
 
 // insertFilter keeps the filters' digests sorted: two filters have one effect
 // in either order.
 func insertFilter(ds []digest, f digest) []digest {
+	ds = slices.Clip(ds) // the documents own the first ones
 	i := ruleSections
 	for i < len(ds) && bytes.Compare(ds[i][:], f[:]) < 0 {
 		i++

@@ -200,6 +200,26 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// Several filters are one conjunction, however many, in the order of the
+// documents.
+func TestManyFilters(t *testing.T) {
+	t.Parallel()
+	docs := []string{ruleDoc(idA, "")}
+	want := "and(s:F['a']"
+	for i := range 100 {
+		id := fmt.Sprintf("33333333-3333-4333-8333-%012d", i)
+		docs = append(docs, filterDoc(id, "{product: p}", fmt.Sprintf("rules: ["+idA+", "+idA+"]\nsel: {G: %d}\ncondition: not sel", i)))
+		want += fmt.Sprintf(" not(sel:G[#%d/%d])", i, i)
+	}
+	set, diags := load(t, join(docs...), rule.Options{})
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	if got := notation(set.Rules[0].Conditions[0]); got != want+")" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // Linking again, with other settings, starts from the documents as they were.
 func TestLinkTwice(t *testing.T) {
 	t.Parallel()
