@@ -74,6 +74,17 @@ type timeDoc struct {
 	Field  string `yaml:"field"`
 	Layout string `yaml:"layout"`
 	Zoned  bool   `yaml:"zoned"`
+	place  place
+}
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (d *timeDoc) UnmarshalYAML(n *yaml.Node) error {
+	type plain timeDoc
+	if err := n.Decode((*plain)(d)); err != nil {
+		return err
+	}
+	d.place = place{n.Line, n.Column}
+	return nil
 }
 
 type logsourceDoc struct {
@@ -231,6 +242,7 @@ type stepDoc struct {
 	KV        *kvDoc           `yaml:"kv"`
 	CEF       *struct{}        `yaml:"cef"`
 	LEEF      *struct{}        `yaml:"leef"`
+	XML       *struct{}        `yaml:"xml"`
 	AccessLog *struct{}        `yaml:"accesslog"`
 	JSON      *jsonDoc         `yaml:"json"`
 	CSV       *csvDoc          `yaml:"csv"`
@@ -277,7 +289,7 @@ func (s *stepDoc) UnmarshalYAML(n *yaml.Node) error {
 		}
 	}
 	if s.kind == "" {
-		return &Error{place: s.place, Problem: "the step says nothing to do; name one of regex, dissect, kv, csv, cef, leef, json, accesslog, first"}
+		return &Error{place: s.place, Problem: "the step says nothing to do; name one of regex, dissect, kv, csv, cef, leef, json, xml, accesslog, first"}
 	}
 	if s.JSON != nil && s.JSON.From != "" && s.From == "" {
 		s.From = s.JSON.From

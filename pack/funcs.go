@@ -46,6 +46,8 @@ var functions = map[string]Function{
 	"lower":           {About: "ASCII letters in lower case", ArgsMin: 1, ArgsMax: 1, fn: each(lower)},
 	"not_dash":        {About: "the values that are neither empty nor a dash", ArgsMin: 1, ArgsMax: 1, fn: notDash},
 	"percent_decode":  {About: "%41 as A, once; what is no escape stays", ArgsMin: 1, ArgsMax: 1, fn: each(percentDecode)},
+	"nth":             {About: "the value with the parameter's number, from 0, of an array", ArgsMin: 1, ArgsMax: 1, ParamsMin: 1, ParamsMax: 1, fn: nth, check: checkNumber},
+	"present":         {About: "the parameters whose arguments, one for each, are there", ArgsMin: 1, ArgsMax: 64, ParamsMin: 1, ParamsMax: 64, fn: present},
 	"query_values":    {About: "of a query string and the request's full target: both, each as written and percent-decoded once [D51]", ArgsMin: 2, ArgsMax: 2, fn: queryValues},
 	"query_of":        {About: "what follows the first ? of a URL or request target", ArgsMin: 1, ArgsMax: 1, fn: queryOf},
 	"regex_group":     {About: "what the first group of the parameter, an RE2 pattern, finds", ArgsMin: 1, ArgsMax: 1, ParamsMin: 1, ParamsMax: 1, fn: regexGroup, check: checkRegex},
@@ -360,6 +362,31 @@ func percentDecode(dst, in []byte) ([]byte, bool) {
 		dst = append(dst, in[i])
 	}
 	return dst, true
+}
+
+func nth(in [][][]byte, params []string, emit func([]byte)) {
+	if n, err := strconv.Atoi(params[0]); err == nil && n >= 0 && n < len(in[0]) {
+		emit(in[0][n])
+	}
+}
+
+func checkNumber(params []string) error {
+	if n, err := strconv.Atoi(params[0]); err != nil || n < 0 {
+		return fmt.Errorf("parameter %q: expected a number from 0", params[0])
+	}
+	return nil
+}
+
+func present(in [][][]byte, params []string, emit func([]byte)) {
+	b := takeBuffer()
+	out := *b
+	for i, arg := range in {
+		if len(arg) > 0 && i < len(params) {
+			out = append(out[:0], params[i]...)
+			emit(out)
+		}
+	}
+	giveBuffer(b, out)
 }
 
 func queryOf(in [][][]byte, _ []string, emit func([]byte)) {

@@ -3,18 +3,19 @@ package pack
 import (
 	"fmt"
 
-	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/format/evtx"
 	"github.com/tiercel-io/tiercel/format/json"
-	"github.com/tiercel-io/tiercel/format/lines"
+	"github.com/tiercel-io/tiercel/format/syslog"
+	"github.com/tiercel-io/tiercel/format/text"
+	"github.com/tiercel-io/tiercel/format/w3c"
 	"github.com/tiercel-io/tiercel/format/winxml"
-	"io"
+	"github.com/tiercel-io/tiercel/format/zeek"
 )
 
 // sampleFormats are the formats that samples may be in.
 func sampleFormats() []format.Format {
-	return []format.Format{evtx.Format(), winxml.Format(), json.Format(), textFormat()}
+	return []format.Format{evtx.Format(), winxml.Format(), json.Format(), syslog.Format(), w3c.Format(), zeek.Format(), text.Format()}
 }
 
 // sampleFormat returns the format of that name or, when name is empty, the
@@ -38,32 +39,4 @@ func sampleFormat(name string, data []byte, file string) (format.Format, error) 
 		return best, fmt.Errorf("the format of the sample is not recognised; say format: in its expect file, one of %v", names)
 	}
 	return best, nil
-}
-
-// textFormat reads each line as a record with the one field message.
-func textFormat() format.Format {
-	return format.Format{
-		Name:        "text",
-		Detect:      func([]byte, string) int { return 1 },
-		NewSplitter: func(r io.Reader, _ format.Options) format.Splitter { return lineSplitter{lines.NewReader(r)} },
-		NewParser:   func(format.Options) format.Parser { return new(lineParser) },
-	}
-}
-
-type lineSplitter struct{ r *lines.Reader }
-
-func (s lineSplitter) Next(b *format.Block) error { return s.r.Fill(b) }
-
-type lineParser struct{ rec event.Record }
-
-func (p *lineParser) Parse(b *format.Block, f format.Frame, emit func(*event.Record)) error {
-	line := b.Data[f.Start:f.End]
-	p.rec.Reset(line)
-	p.rec.Format, p.rec.Line, p.rec.Offset = "text", f.Line, f.Offset
-	p.rec.Tree.BeginObject()
-	p.rec.Tree.PutKeyText("message")
-	p.rec.Tree.PutSpan(0, len(line))
-	p.rec.Tree.EndContainer()
-	emit(&p.rec)
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/format"
 )
 
 // Limits of what one record's text may turn into. What lies beyond them is
@@ -29,6 +30,9 @@ type fields struct {
 	tree event.Tree // of the json step, grafted as it stands
 	json bool
 	buf  []byte
+
+	xml   format.Parser // of the xml step, made when first needed
+	graft *event.Tree   // of the xml step, valid until its next parse
 }
 
 type field struct {
@@ -39,6 +43,7 @@ type field struct {
 
 func (f *fields) reset() {
 	f.list, f.buf, f.json = f.list[:0], f.buf[:0], false
+	f.graft = nil
 }
 
 func (f *fields) full() bool { return len(f.list) >= parsedFieldsMax }
@@ -101,6 +106,8 @@ func (c *compiler) step(d *stepDoc) step {
 		s.parser = accessLogParser{}
 	case "json":
 		s.parser = jsonParser{}
+	case "xml":
+		s.parser = xmlParser{}
 	case "first":
 		for i := range d.First {
 			s.first = append(s.first, c.step(&d.First[i]))
@@ -190,6 +197,9 @@ func (p *textParser) store(into string, t *event.Tree) bool {
 	}
 	if p.found.json {
 		graft(t, &p.found.tree, end)
+	}
+	if p.found.graft != nil {
+		graft(t, p.found.graft, end)
 	}
 	for i := range p.found.list {
 		f := &p.found.list[i]

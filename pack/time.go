@@ -1,7 +1,10 @@
 package pack
 
 import (
+	"time"
+
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/timestamp"
 )
 
 // timeSpec is one place where a record's time may stand.
@@ -11,8 +14,26 @@ type timeSpec struct {
 	zoned  bool
 }
 
+// Layouts of the pack language beside those of package timestamp.
+const (
+	// layoutAuto is any form that timestamp.Parse reads.
+	layoutAuto = "auto"
+	// layoutUTC is the same where the vendor documents UTC and writes no zone.
+	layoutUTC = "utc"
+)
+
 func (c *compiler) time(d *timeDoc) timeSpec {
-	return timeSpec{lookup: c.pack.fieldLookup(d.Field), layout: d.Layout, zoned: d.Zoned}
+	layout := d.Layout
+	switch layout {
+	case "", "epoch":
+		layout = layoutAuto
+	case layoutAuto, layoutUTC:
+	default:
+		if !timestamp.LayoutKnown(layout) {
+			c.fail(d.place, "time layout %q is not known: write auto, utc, epoch_s, epoch_ms, epoch_us, epoch_ns, rfc3339, rfc3164, clf or a layout of Go's package time", layout)
+		}
+	}
+	return timeSpec{lookup: c.pack.fieldLookup(d.Field), layout: layout, zoned: d.Zoned}
 }
 
 // setTime sets the record's time from the first of the pack's places that
@@ -24,7 +45,7 @@ func (s *Session) setTime(rec *event.Record, r *event.Reader, p *routedPack) {
 			if v.Kind != event.String && v.Kind != event.Number {
 				continue
 			}
-			t, quality, ok := parseTime(v.Text, spec.layout, s.zone, s.reference)
+			t, quality, ok := spec.parse(v.Text, timestamp.Options{Zone: s.router.opts.Zone, Reference: s.router.opts.Reference})
 			if !ok || spec.zoned && quality != event.TimeParsed {
 				continue
 			}
@@ -32,4 +53,19 @@ func (s *Session) setTime(rec *event.Record, r *event.Reader, p *routedPack) {
 			return
 		}
 	}
+}
+
+func (t *timeSpec) parse(text []byte, o timestamp.Options) (time.Time, event.TimeQuality, bool) {
+	switch t.layout {
+	case layoutAuto:
+		return timestamp.Parse(text, o)
+	case layoutUTC:
+		o.Zone = nil
+		at, quality, ok := timestamp.Parse(text, o)
+		if quality == event.TimeAssumedZone {
+			quality = event.TimeParsed
+		}
+		return at, quality, ok
+	}
+	return timestamp.ParseLayout(text, t.layout, o)
 }
