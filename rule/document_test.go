@@ -72,6 +72,7 @@ func TestDocumentChecks(t *testing.T) {
 		{"no id", with("id: 0b3d8e9c-5b1f-4e1a-9a55-6f7d3c1b2a01\n", ""), "id-missing"},
 		{"bad id", with("0b3d8e9c-5b1f-4e1a-9a55-6f7d3c1b2a01", "rule-1"), "ID-INVALID"},
 		{"no level", with("level: low\n", ""), "level-missing"},
+		{"null level", with("level: low", "level:"), "level-missing"},
 		{"bad level", with("level: low", "level: hihg"), "LEVEL-UNKNOWN"},
 		{"upper-case level", with("level: low", "level: Low"), "LEVEL-UNKNOWN"},
 		{"no status", with("status: test\n", ""), ""},

@@ -117,7 +117,7 @@ func (b *builder) meta(kind Kind, n *doctree.Node) (m meta) {
 	}
 	if !m.levelSet {
 		m.level = Low
-		if kind == KindRule && n.Get("level") == nil {
+		if level := n.Get("level"); kind == KindRule && (level == nil || isNull(level)) {
 			b.report(n, CodeLevelMissing, "add level: and one of "+strings.Join(levelNames[:], ", "), "the rule has no level and is taken as low")
 		}
 	}

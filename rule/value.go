@@ -268,6 +268,9 @@ func encode(step, text string) ([]string, *fault) {
 }
 
 func (b *builder) regexValue(c chain, n *doctree.Node) Value {
+	if b.regexBudget < 0 {
+		return nil // reported already
+	}
 	sources := []string{n.Value}
 	if c.expand {
 		sources = b.expandRegex(n)
