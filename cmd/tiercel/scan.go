@@ -218,9 +218,12 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 		return err
 	}
 	config.Paths = paths
-	refused := countErrors(res)
-	if refused > 0 {
-		fmt.Fprintf(p.stderr, "tiercel: %s could not be used; run 'tiercel rule lint' on them to see why\n", plural(refused, "rule document"))
+	content := contentStats{
+		disabled: len(res.Set.Disabled), refused: countErrors(res), correlations: len(res.Set.Correlations),
+	}
+	res = nil // the documents are not needed any more, and are large
+	if content.refused > 0 {
+		fmt.Fprintf(p.stderr, "tiercel: %s could not be used; run 'tiercel rule lint' on them to see why\n", plural(content.refused, "rule document"))
 	}
 
 	bar := startProgress(p, &config)
@@ -254,7 +257,7 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 	bar.stop()
 	problems.end()
 	if f.stats {
-		printStats(p.stderr, &stats, engine, res)
+		printStats(p.stderr, &stats, engine, content)
 	}
 	switch {
 	case interrupted:

@@ -8,20 +8,22 @@ import (
 	"github.com/tiercel-io/tiercel/pipeline"
 	"github.com/tiercel-io/tiercel/report"
 	"github.com/tiercel-io/tiercel/rule"
-	"github.com/tiercel-io/tiercel/rule/rulefile"
 )
 
 // rulesShown is how many rules the figures name.
 const rulesShown = 10
 
+// contentStats are the figures of the content that a scan was given.
+type contentStats struct{ disabled, refused, correlations int }
+
 // printStats prints the figures of a scan for people. Lines are "name value".
-func printStats(w io.Writer, s *pipeline.Stats, engine *pipeline.Sigma, res *rulefile.Result) {
+func printStats(w io.Writer, s *pipeline.Stats, engine *pipeline.Sigma, content contentStats) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%-14s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	seconds := max(s.Elapsed.Seconds(), 1e-9)
 	line("rules", "%d used; %d disabled, %d refused, %d correlations checked only, %d that no pack feeds",
-		len(engine.Rules()), len(res.Set.Disabled), countErrors(res), len(res.Set.Correlations), len(engine.Unviewed()))
+		len(engine.Rules()), content.disabled, content.refused, content.correlations, len(engine.Unviewed()))
 	line("files", "%d", s.Files)
 	line("records", "%d read, %d routed, %d unrouted, %d problems", s.Records, s.Routed, s.Unrouted, s.Problems)
 	for _, f := range s.Formats {
