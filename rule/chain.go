@@ -222,6 +222,9 @@ func (c *chain) check(modifiers int, seen map[string]bool) *fault {
 	if c.field == "" && c.mode != modeText && c.mode != modeRegex && c.mode != modeCIDR {
 		return faultf(CodeModifierField, "write the field's name before the |", "the modifier needs a field, and keywords have none")
 	}
+	if c.field == "" && c.mode == modeText && (c.anchor == "startswith" || c.anchor == "endswith") {
+		return faultf(CodeModifierField, "write the field's name before the |, or '|re' with ^ or $", "%s needs a field; keywords are found anywhere in a value", c.anchor)
+	}
 	if c.cased && c.mode != modeText && c.mode != modeFieldRef {
 		hint := "leave it out"
 		if c.mode == modeRegex {
