@@ -252,6 +252,9 @@ func anyText(texts [][]byte, g globs, fold *[]byte) bool {
 
 // view returns the compiled view of that id.
 func (s *Set) view(id int) (*Pack, *view) {
+	if id < 0 {
+		return nil, nil
+	}
 	for _, p := range s.packs {
 		if id < len(p.views) {
 			return p, p.views[id]
@@ -268,7 +271,7 @@ func (s *Set) view(id int) (*Pack, *view) {
 // made on demand, for output, and allocates; safe for concurrent use.
 func (s *Set) OCSF(rec *event.Record, view int) []byte {
 	pack, v := s.view(view)
-	if v == nil || view < 0 {
+	if v == nil {
 		return nil
 	}
 	p := s.ocsfPlan(view, v)
@@ -289,11 +292,15 @@ func (s *Set) OCSF(rec *event.Record, view int) []byte {
 		doc["time"] = 0
 	}
 	class, activity := ocsfClass{name: "Base Event"}, 0
+	used := map[int]bool{} // nodes whose values are mapped as they stand
 	if m := p.pick(r); m != nil {
 		class, activity = m.class, m.ocsfMap.activity.id(r, m.activity)
 		for i, f := range m.fields {
 			if texts := r.Texts(m.slots[i]); len(texts) > 0 {
 				setPath(doc, f.path, ocsfValue(f.path, texts))
+				for _, n := range r.Nodes(m.slots[i]) {
+					used[int(n)] = true
+				}
 			}
 		}
 	}
@@ -326,14 +333,61 @@ func (s *Set) OCSF(rec *event.Record, view int) []byte {
 			setPath(doc, steps, rawHash(rec.Raw))
 		}
 	}
-	if rec.Tree.Len() > 0 {
-		doc["unmapped"] = json.RawMessage(rec.Tree.AppendJSON(nil, 0))
+	if rest := unmapped(&rec.Tree, used); len(rest) > 0 {
+		doc["unmapped"] = json.RawMessage(rest)
 	}
 	out, err := json.Marshal(doc)
 	if err != nil {
 		panic(fmt.Sprintf("pack: OCSF document: %v", err)) // the parts are all JSON
 	}
 	return out
+}
+
+// unmapped returns the record as JSON without the values in used, and without
+// the containers that are empty without them; nil when nothing is left. What a
+// function made a value from stays, since the value does not hold all of it.
+func unmapped(t *event.Tree, used map[int]bool) []byte {
+	if t.Len() == 0 {
+		return nil
+	}
+	out, _ := appendUnmapped(nil, t, 0, used)
+	return out
+}
+
+func appendUnmapped(dst []byte, t *event.Tree, i int, used map[int]bool) ([]byte, bool) {
+	kind := t.Kind(i)
+	if used[i] {
+		return dst, false
+	}
+	if kind != event.Object && kind != event.Array || t.End(i) == i+1 {
+		return t.AppendJSON(dst, i), true
+	}
+	start := len(dst)
+	open, closing := byte('{'), byte('}')
+	if kind == event.Array {
+		open, closing = '[', ']'
+	}
+	dst = append(dst, open)
+	some := false
+	for c := i + 1; c < t.End(i); c = t.End(c) {
+		before := len(dst)
+		if some {
+			dst = append(dst, ',')
+		}
+		if kind == event.Object {
+			dst = event.AppendQuoted(dst, t.Key(c))
+			dst = append(dst, ':')
+		}
+		var kept bool
+		if dst, kept = appendUnmapped(dst, t, c, used); !kept {
+			dst = dst[:before]
+		}
+		some = some || kept
+	}
+	if !some {
+		return dst[:start], false
+	}
+	return append(dst, closing), true
 }
 
 // id returns the activity of the bound record.
