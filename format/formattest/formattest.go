@@ -1,5 +1,8 @@
 // Package formattest holds what every format's tests ask of its splitter and
-// parser: the contract of package format, checked on any input.
+// parser: the contract of package format, checked on any input. Read goes over
+// a stream as the pipeline does and fails the test at the first block, frame or
+// record that breaks it; Fuzz does so twice, with the stream in different
+// pieces. It is imported by tests only.
 package formattest
 
 import (
