@@ -69,7 +69,9 @@ func licenceOf(t *testing.T, dir string) string {
 // is a permissive one.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command("go", "list", "-deps", "-json=Module", "./cmd/tiercel").Output()
+	list := exec.Command("go", "list", "-deps", "-json=Module", "./cmd/tiercel")
+	list.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0") // the same list everywhere
+	out, err := list.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}

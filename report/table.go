@@ -13,6 +13,9 @@ import (
 // What the table shows of one value: enough to recognise a command line.
 const valueCharsMax = 300
 
+// nameWidthMax bounds the column of field names; longer ones stick out.
+const nameWidthMax = 28
+
 type table struct {
 	w       *bufio.Writer
 	color   bool
@@ -51,16 +54,16 @@ func (t *table) Match(m *pipeline.Match) error {
 		where = "on " + Clean(m.Host, valueCharsMax) + ", " + where
 	}
 	fmt.Fprintf(t.w, "    %s\n", t.paint("2", where))
+	names := make([]string, len(m.Fields))
 	width := 0
-	for _, f := range m.Fields {
-		width = max(width, min(len(f.Name), 28))
-	}
-	for _, f := range m.Fields {
-		name := Clean(f.Name, valueCharsMax)
-		if name == "" {
-			name = "(any)"
+	for i, f := range m.Fields {
+		if names[i] = Clean(f.Name, valueCharsMax); names[i] == "" {
+			names[i] = "(any)"
 		}
-		fmt.Fprintf(t.w, "    %-*s  %s\n", width, name, Clean(f.Value, valueCharsMax))
+		width = max(width, min(len(names[i]), nameWidthMax))
+	}
+	for i, f := range m.Fields {
+		fmt.Fprintf(t.w, "    %-*s  %s\n", width, names[i], Clean(f.Value, valueCharsMax))
 	}
 	var by []string
 	if m.Rule.ID != "" {

@@ -47,7 +47,7 @@ func (l *problemLog) add(path string, p format.Problem) {
 // end counts what was not shown of the last file.
 func (l *problemLog) end() {
 	if more := l.n - problemsShown; more > 0 {
-		fmt.Fprintf(l.w, "tiercel: %s: and %s more\n", report.Clean(l.path, problemTextMax), plural(more, "problem"))
+		fmt.Fprintf(l.w, "tiercel: %s: and %s\n", report.Clean(l.path, problemTextMax), plural(more, "more problem"))
 	}
 	l.n = 0
 }

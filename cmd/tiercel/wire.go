@@ -9,14 +9,7 @@ import (
 
 	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/format"
-	"github.com/tiercel-io/tiercel/format/auditd"
-	"github.com/tiercel-io/tiercel/format/evtx"
-	"github.com/tiercel-io/tiercel/format/json"
-	"github.com/tiercel-io/tiercel/format/syslog"
-	"github.com/tiercel-io/tiercel/format/text"
-	"github.com/tiercel-io/tiercel/format/w3c"
-	"github.com/tiercel-io/tiercel/format/winxml"
-	"github.com/tiercel-io/tiercel/format/zeek"
+	"github.com/tiercel-io/tiercel/format/formats"
 	"github.com/tiercel-io/tiercel/pack"
 	"github.com/tiercel-io/tiercel/rule"
 	"github.com/tiercel-io/tiercel/rule/rulefile"
@@ -24,11 +17,7 @@ import (
 )
 
 // allFormats are the formats of this binary.
-func allFormats() []format.Format {
-	return []format.Format{
-		evtx.Format(), json.Format(), winxml.Format(), zeek.Format(), w3c.Format(), auditd.Format(), syslog.Format(), text.Format(),
-	}
-}
+func allFormats() []format.Format { return formats.All() }
 
 // shippedRules loads the rules inside the binary.
 func shippedRules(o rule.Options) (*rulefile.Result, error) {
