@@ -78,7 +78,11 @@ func TestHash(t *testing.T) {
 		}
 	}
 	apart := []*doctree.Node{
-		text(""), text("a"), text("ab"), {Type: doctree.Null}, {Type: doctree.Int, Value: "a"}, {Type: doctree.Float, Value: "a"}, {Type: doctree.Bool, Value: "a"},
+		text(""), text("a"), text("ab"),
+		{Type: doctree.Null},
+		{Type: doctree.Int, Value: "a"},
+		{Type: doctree.Float, Value: "a"},
+		{Type: doctree.Bool, Value: "a"},
 		sequence(), sequence(text("a")), sequence(text("a"), text("b")), sequence(text("b"), text("a")), sequence(text("ab")), sequence(sequence(text("a")), text("b")),
 		sequence(sequence(text("a"), text("b"))), mapping(), mapping("a", text("b")), mapping("a", text("b"), "c", text("d")), mapping("a", mapping("b", text("c"))),
 		sequence(text("a"), text("b"), text("")), sequence(text("sa"), text("b")),

@@ -124,7 +124,7 @@ var Codes = []CodeInfo{
 	{CodeTagUnderscore, Lint, "An ATT&CK tag is written with underscores, as before Sigma 2.0; it is read with hyphens.", "Write hyphens."},
 	{CodeRelatedInvalid, Lint, "An entry of related is not a map of id and type with a known type; it is left out.", "Write an id and one of derived, obsolete, merged, renamed, similar."},
 	{CodeRelatedEnabled, Lint, "A rule and the one that it replaces are both enabled and will both match.", "Remove the older one or set its status to deprecated."},
-	{CodeMetadataType, Lint, "A descriptive field has the wrong form and is left out.", "Write text, or a list of texts, as the specification says."},
+	{CodeMetadataType, Lint, "A descriptive field has the wrong form: what cannot be read is left out, a word in the wrong case is understood.", "Write text, or a list of texts, as the specification says."},
 	{CodeTaxonomyUnmapped, Error, "The rule uses a taxonomy for which no mapping exists, so its fields would never be found.", "Translate the rule to the taxonomy sigma, or name the taxonomy as known."},
 	{CodeLogsourceMissing, Error, "The document has no logsource, or one without category, product and service.", "Say which events it is about."},
 	{CodeLogsourceInvalid, Error, "The logsource is not a map of texts.", "Write category, product and service as texts."},

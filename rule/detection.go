@@ -32,7 +32,7 @@ type detection struct {
 // its keys that are neither. singular forbids a list of conditions.
 func (b *builder) detection(n *doctree.Node, skip string, singular bool) (d detection) {
 	r := resolver{b: b, refs: map[string]*Ref{}, used: map[string]bool{}}
-	var conditionNode, selections = (*doctree.Node)(nil), 0
+	conditionNode, selections := (*doctree.Node)(nil), 0
 	for _, p := range n.Pairs {
 		name := p.Key.Value
 		switch {

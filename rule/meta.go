@@ -170,6 +170,10 @@ func (b *builder) oneOf(p doctree.Pair, code Code, allowed []string) string {
 	if slices.Contains(allowed, s) {
 		return s
 	}
+	if lower := strings.ToLower(s); slices.Contains(allowed, lower) {
+		b.report(p.Value, CodeMetadataType, "write "+lower, "%s is not written in lower case: %s", p.Key.Value, quote(s))
+		return lower
+	}
 	hint := suggest(s, allowed)
 	if hint == "" {
 		hint = "write one of " + strings.Join(allowed, ", ")

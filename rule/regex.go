@@ -30,8 +30,10 @@ type regexError struct{ what, hint string }
 // may still take; the size of this one is taken off.
 func compileRegex(src, flags string, anchorStart, anchorEnd bool, budget *int) (*regexp.Regexp, *regexError) {
 	if len(src) > RegexBytesMax {
-		return nil, &regexError{fmt.Sprintf("the expression has %d bytes, more than the limit of %d", len(src), RegexBytesMax),
-			"split it into several values of a list"}
+		return nil, &regexError{
+			fmt.Sprintf("the expression has %d bytes, more than the limit of %d", len(src), RegexBytesMax),
+			"split it into several values of a list",
+		}
 	}
 	tree, err := syntax.Parse(src, syntax.Perl)
 	if err != nil {
@@ -39,12 +41,16 @@ func compileRegex(src, flags string, anchorStart, anchorEnd bool, budget *int) (
 	}
 	size := regexSize(tree)
 	if size > RegexSizeMax {
-		return nil, &regexError{fmt.Sprintf("the expression is too large: about %d steps, more than the limit of %d", size, RegexSizeMax),
-			"lower its repeat counts"}
+		return nil, &regexError{
+			fmt.Sprintf("the expression is too large: about %d steps, more than the limit of %d", size, RegexSizeMax),
+			"lower its repeat counts",
+		}
 	}
 	if *budget -= size; *budget < 0 {
-		return nil, &regexError{fmt.Sprintf("the expressions of the rule are too large together: more than %d steps", RegexTotalMax),
-			"split the rule"}
+		return nil, &regexError{
+			fmt.Sprintf("the expressions of the rule are too large together: more than %d steps", RegexTotalMax),
+			"split the rule",
+		}
 	}
 	full := src
 	if anchorStart || anchorEnd {

@@ -79,8 +79,10 @@ func fault(n *yaml.Node, hint, format string, args ...any) *Error {
 // left out. On a fault it returns the documents before it and an *Error.
 func Parse(data []byte) (docs []*doctree.Node, err error) {
 	if len(data) > FileBytesMax {
-		return nil, &Error{Line: 1, Msg: fmt.Sprintf("the file has %d bytes, more than the limit of %d", len(data), FileBytesMax),
-			Hint: "split it into several files"}
+		return nil, &Error{
+			Line: 1, Msg: fmt.Sprintf("the file has %d bytes, more than the limit of %d", len(data), FileBytesMax),
+			Hint: "split it into several files",
+		}
 	}
 	if bad := invalidUTF8(data); bad >= 0 {
 		return nil, &Error{Line: 1 + bytes.Count(data[:bad], []byte{'\n'}), Msg: "the file is not UTF-8 text", Hint: "save it as UTF-8"}
