@@ -391,55 +391,71 @@ func gramAt(text string, i, n int) uint32 {
 
 func newGramTable(n, stride int, lits []literal) *gramTable {
 	t := &gramTable{n: n, stride: stride, mask: ^uint32(0) >> (32 - 8*n)}
-	// What is common among the literals is common in what they look for.
-	common := map[uint32]int{}
-	for _, l := range lits {
-		for i := 0; i+n <= len(l.text); i++ {
-			common[gramAt(l.text, i, n)]++
-		}
-	}
+	common := newGramCounts(n, lits)
 	bitmapBits := max(10, min(17, bits.Len(uint(len(lits)*stride*16))))
 	bucketBits := max(4, min(bitmapBits, bits.Len(uint(len(lits)*stride))))
 	t.shift = uint(32 - bitmapBits)
 	t.fine = uint(bitmapBits - bucketBits)
 	t.bitmap = make([]uint64, 1<<bitmapBits/64)
-	type placed struct {
-		bucket uint32
-		gramEntry
+	// Entries are laid out by bucket: counted first, then put in place.
+	type place struct {
+		literal, off int
+		hash         uint32
 	}
-	all := make([]placed, 0, len(lits)*stride)
-	for _, l := range lits {
+	places := make([]place, 0, len(lits)*stride)
+	t.buckets = make([]uint32, 1<<bucketBits+1)
+	for i, l := range lits {
 		first := rarestGrams(l.text, n, stride, common)
-		k := min(len(l.text), 8)
 		for off := first; off < first+stride; off++ {
 			h := gramAt(l.text, off, n) * gramMultiplier >> t.shift
 			t.bitmap[h>>6] |= 1 << (h & 63)
-			e := gramEntry{head: headKey(l.text, k), headMask: ^uint64(0) >> (64 - 8*k), rest: l.text[k:], off: int32(off), length: int32(len(l.text)), hit: l.hit}
-			all = append(all, placed{h >> t.fine, e})
+			t.buckets[h>>t.fine+1]++
+			places = append(places, place{i, off, h})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b placed) int { return int(a.bucket) - int(b.bucket) })
-	t.buckets = make([]uint32, 1<<bucketBits+1)
-	for i, p := range all {
-		t.entries = append(t.entries, p.gramEntry)
-		t.buckets[p.bucket+1] = uint32(i + 1)
-	}
 	for i := 1; i < len(t.buckets); i++ {
-		t.buckets[i] = max(t.buckets[i], t.buckets[i-1])
+		t.buckets[i] += t.buckets[i-1]
+	}
+	next := slices.Clone(t.buckets)
+	t.entries = make([]gramEntry, len(places))
+	for _, p := range places {
+		l := &lits[p.literal]
+		k := min(len(l.text), 8)
+		at := &next[p.hash>>t.fine]
+		t.entries[*at] = gramEntry{head: headKey(l.text, k), headMask: ^uint64(0) >> (64 - 8*k), rest: l.text[k:], off: int32(p.off), length: int32(len(l.text)), hit: l.hit}
+		*at++
 	}
 	return t
 }
 
+// gramCounts counts, by hash, how many times a gram stands in the literals of
+// a table: what is common among the literals is common in what they look for.
+type gramCounts [1 << 12]uint16
+
+func newGramCounts(n int, lits []literal) *gramCounts {
+	c := new(gramCounts)
+	for _, l := range lits {
+		for i := 0; i+n <= len(l.text); i++ {
+			if k := c.at(gramAt(l.text, i, n)); *k < 1<<15 {
+				*k++
+			}
+		}
+	}
+	return c
+}
+
+func (c *gramCounts) at(gram uint32) *uint16 { return &c[gram*gramMultiplier>>20] }
+
 // rarestGrams returns the offset of the first of the count neighbouring grams
 // under which a literal is kept: those least common among the literals and made
 // of the bytes least common in paths and command lines.
-func rarestGrams(text string, n, count int, common map[uint32]int) int {
+func rarestGrams(text string, n, count int, common *gramCounts) int {
 	score := func(i int) int {
 		s := 0
 		for k := range n {
 			s += byteCommonness(text[i+k])
 		}
-		return s * (2 + common[gramAt(text, i, n)])
+		return s * (2 + int(*common.at(gramAt(text, i, n))))
 	}
 	sum := 0
 	for i := range count {
