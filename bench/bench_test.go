@@ -100,7 +100,7 @@ var lines = sync.OnceValue(func() [][]byte {
 	return out
 })
 
-// bench is the path of one event from JSON bytes to matches.
+// path is the way of one event from JSON bytes to matches.
 type path struct {
 	reader  *event.Reader
 	session *pack.Session
@@ -219,5 +219,9 @@ func BenchmarkProcessCreationJSON(b *testing.B) {
 
 func BenchmarkUnroutedJSON(b *testing.B) {
 	corpus(b)
-	measure(b, lines(), newUnroutedPath(b, windowsRules(b)))
+	all, err := sigmaRules()
+	if err != nil {
+		b.Fatal(err)
+	}
+	measure(b, lines(), newUnroutedPath(b, all))
 }
