@@ -18,7 +18,7 @@ build: ## build bin/tiercel
 	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/tiercel ./cmd/tiercel
 
 demo: build ## scan made-up logs of a small intrusion with the shipped rules
-	@bin/tiercel scan demo --stats
+	@bin/tiercel scan demo/logs --stats
 
 test: ## run all tests; with TIERCEL_CORPUS set, against the real corpora too
 	@go test -timeout 30m $(TESTFLAGS) ./...
@@ -50,7 +50,7 @@ generated: build
 
 content: build ## lint the shipped rules and run the packs' samples
 	@bin/tiercel rule lint
-	@bin/tiercel pack test
+	@bin/tiercel pack test pack/packs
 
 bench: ## speed, memory and allocations, next to a bare JSON parse of the same bytes
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./bench

@@ -110,7 +110,7 @@ func seededOnly(name string) bool {
 // mainOnly are the names of package os and its children that the file with
 // func main may use: the process itself.
 var mainOnly = map[string][]string{
-	"os":        {"Args", "Environ", "Exit", "Stdin", "Stdout", "Stderr", "Interrupt", "Signal", "File"},
+	"os":        {"Args", "Environ", "Getenv", "Exit", "Stdin", "Stdout", "Stderr", "Interrupt", "Signal", "File"},
 	"os/signal": {"NotifyContext", "Notify", "Stop"},
 	"syscall":   {"SIGTERM"},
 }
