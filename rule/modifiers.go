@@ -13,9 +13,9 @@ type Modifier struct {
 
 // Modifiers is the table of all modifiers.
 var Modifiers = []Modifier{
-	{"contains", nil, "The value stands anywhere in the field.", "text, numbers", "after windash, expand and the encodings, in any order with cased and all; not with startswith or endswith"},
-	{"startswith", nil, "The field begins with the value.", "text, numbers", "as contains"},
-	{"endswith", nil, "The field ends with the value.", "text, numbers", "as contains"},
+	{"contains", nil, "The value stands anywhere in the field.", "text, numbers", "after the encodings, in any order with windash, expand, cased and all; not with startswith or endswith"},
+	{"startswith", nil, "The field begins with the value.", "text, numbers", "as contains; not with keywords"},
+	{"endswith", nil, "The field ends with the value.", "text, numbers", "as contains; not with keywords"},
 	{"all", nil, "Every value of the list must match, not any.", "lists", "anywhere"},
 	{"cased", nil, "Letters are compared with their case.", "text", "anywhere; not with re or cidr"},
 	{"neq", nil, "None of the values matches; with all: not all of them. Also true when the field is absent.", "any", "anywhere; not with exists"},

@@ -3,6 +3,7 @@ package ruletest_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiercel-io/tiercel/rule/ruletest"
 )
@@ -59,6 +60,37 @@ func TestFaults(t *testing.T) {
 		"== A\nevent 1\ns 1\nwant miss\n== A\n": "line 5: the case has no id, or that of another",
 	} {
 		if _, err := ruletest.Parse(text); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestParseCorrelations(t *testing.T) {
+	t.Parallel()
+	cases, err := ruletest.ParseCorrelations("== X1 trap\nlateness 2m\ngroups 3\ncorrelation c {type: temporal}\nat 01:30.5 a,b id=7 g= k=v\nrestart\nwatermark 05:00\nwant fires 01:30.5 c\nwant none\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cases[0]
+	if c.Lateness != 2*time.Minute || c.Groups != 3 || len(c.Steps) != 3 || c.Steps[0].At != 90_500*time.Millisecond || c.Steps[0].EventID != "7" ||
+		string(c.Steps[0].Event) != `{"k":"v","rule":["a","b"]}` || c.Steps[1].Kind != ruletest.Restart || c.Steps[2].At != 5*time.Minute {
+		t.Errorf("%+v", c)
+	}
+	if len(c.Want) != 2 || c.Want[0] != (ruletest.Expectation{What: "fires", At: 90_500 * time.Millisecond, Subject: "c"}) {
+		t.Errorf("%+v", c.Want)
+	}
+	for text, want := range map[string]string{
+		"at 00:00 a":             "line 1: text before the first case",
+		"== A":                   "line 1: the case A wants nothing",
+		"== A\nat 00 a":          `line 2: "00" is not a time`,
+		"== A\nat 00:00 a x":     `line 2: "x" is not key=value`,
+		"== A\nwant win":         "line 2: unknown outcome",
+		"== A\nwant fires 00:00": "line 2: the outcome fires takes other words",
+		"== A\nhelp me":          "line 2: unknown directive",
+		"== A\nhelp":             `line 2: "help" takes one word`,
+		"==":                     "line 1: the case has no id",
+	} {
+		if _, err := ruletest.ParseCorrelations(text); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
