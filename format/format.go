@@ -121,4 +121,7 @@ type Format struct {
 	NewSplitter func(r io.Reader, o Options) Splitter
 	// NewParser makes a parser for one goroutine.
 	NewParser func(o Options) Parser
+	// AnyOptions says that parsers pay no heed to the options, so that one
+	// may go on from file to file.
+	AnyOptions bool
 }

@@ -48,15 +48,17 @@ type worker struct {
 	engine Engine
 	eval   Evaluator
 	// parser holds the parsers of open files: zones and names differ from file
-	// to file, so none can be shared.
+	// to file, so none can be shared; common holds those, by format, that pay
+	// no heed to them.
 	parser map[*stream]format.Parser
+	common map[string]format.Parser
 	emit   func(*event.Record)
 	task   *task
 	frame  format.Frame
 }
 
 func newWorker(c *Config) *worker {
-	w := &worker{config: c, engine: c.Engine, eval: c.Engine.Evaluator(), parser: make(map[*stream]format.Parser)}
+	w := &worker{config: c, engine: c.Engine, eval: c.Engine.Evaluator(), parser: make(map[*stream]format.Parser), common: make(map[string]format.Parser)}
 	w.emit = w.record
 	return w
 }
@@ -92,16 +94,13 @@ func (w *worker) frames(from int) (next int) {
 			w.problem(w.frame, fmt.Errorf("internal error while reading this record, please report it: %v", r))
 			// What panicked may have been left half changed.
 			delete(w.parser, s)
+			delete(w.common, s.format.Name)
 			w.eval = w.engine.Evaluator()
 			next++
 		}
 	}()
 	w.eval.Source(s.options)
-	p := w.parser[s]
-	if p == nil {
-		p = s.format.NewParser(s.options)
-		w.parser[s] = p
-	}
+	p := w.parserOf(s)
 	for next = from; next < len(t.block.Frames); next++ {
 		w.frame = t.block.Frames[next]
 		t.result.bytesRead += int64(w.frame.End - w.frame.Start)
@@ -110,6 +109,24 @@ func (w *worker) frames(from int) (next int) {
 		}
 	}
 	return next
+}
+
+// parserOf returns the worker's parser for a stream.
+func (w *worker) parserOf(s *stream) format.Parser {
+	if s.format.AnyOptions {
+		p := w.common[s.format.Name]
+		if p == nil {
+			p = s.format.NewParser(s.options)
+			w.common[s.format.Name] = p
+		}
+		return p
+	}
+	p := w.parser[s]
+	if p == nil {
+		p = s.format.NewParser(s.options)
+		w.parser[s] = p
+	}
+	return p
 }
 
 func (w *worker) problem(f format.Frame, err error) {

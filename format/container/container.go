@@ -16,6 +16,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tiercel-io/tiercel/format"
@@ -100,7 +101,23 @@ var (
 // visit ends the walk and is returned; Walk returns no other.
 func Walk(in Input, visit func(Entry) error, report func(name string, p format.Problem)) error {
 	w := &walk{visit: visit, report: report, entriesMax: EntriesMax, inflatedMax: InflatedBytesMax}
+	defer w.release()
 	return w.open(in, time.Time{}, 0)
+}
+
+// buffers keeps read buffers from one walk to the next: most walks are of one
+// small file.
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, HeadBytes) }}
+
+// release hands the buffers back. Readers given to visit end with the visit, so
+// nothing reads them any more.
+func (w *walk) release() {
+	for _, br := range w.buffers {
+		if br != nil {
+			br.Reset(nil)
+			buffers.Put(br)
+		}
+	}
 }
 
 type walk struct {
@@ -188,7 +205,7 @@ func tarHeader(b []byte) bool {
 func (w *walk) open(in Input, modified time.Time, depth int) error {
 	br := w.buffers[depth]
 	if br == nil {
-		br = bufio.NewReaderSize(nil, HeadBytes)
+		br = buffers.Get().(*bufio.Reader)
 		w.buffers[depth] = br
 	}
 	counted := &counter{r: in.Reader}

@@ -60,6 +60,7 @@ func Format() format.Format {
 		Detect:      detect,
 		NewSplitter: func(r io.Reader, _ format.Options) format.Splitter { return &splitter{r: r} },
 		NewParser:   func(format.Options) format.Parser { return new(parser) },
+		AnyOptions:  true,
 	}
 }
 
