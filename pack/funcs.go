@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"sort"
 	"strconv"
@@ -53,6 +54,9 @@ var functions = map[string]Function{
 	"regex_group":     {About: "what the first group of the parameter, an RE2 pattern, finds", ArgsMin: 1, ArgsMax: 1, ParamsMin: 1, ParamsMax: 1, fn: regexGroup, check: checkRegex},
 	"registry_path":   {About: `\REGISTRY\MACHINE\… and \REGISTRY\USER\… as HKLM\… and HKU\…, with the second argument as the value's name; a path through ControlSet00N also as CurrentControlSet`, ArgsMin: 1, ArgsMax: 2, fn: registryPath},
 	"replace_prefix":  {About: "FROM=TO replaces the prefix FROM, compared case-folded; the first that fits", ArgsMin: 1, ArgsMax: 1, ParamsMin: 1, ParamsMax: listMax, fn: replacePrefix, check: checkPairs},
+	"select":          {About: "of the second argument's values those whose counterparts in the first, an array beside it, equal the parameter; all of them when the two do not pair up", ArgsMin: 2, ArgsMax: 2, ParamsMin: 1, ParamsMax: 1, fn: selectPaired},
+	"sockaddr_ip":     {About: "the address in the hexadecimal socket address of an audit record", ArgsMin: 1, ArgsMax: 1, fn: each(sockaddrIP)},
+	"sockaddr_port":   {About: "the port in the hexadecimal socket address of an audit record", ArgsMin: 1, ArgsMax: 1, fn: each(sockaddrPort)},
 	"split":           {About: "the piece with the second parameter's number, from 0, of the value cut at the first parameter; negative numbers count from the end", ArgsMin: 1, ArgsMax: 1, ParamsMin: 2, ParamsMax: 2, fn: split, check: checkSplit},
 	"tagged_hash":     {About: "hashes of which each argument holds one as ALG=HEX, joined by commas as Sysmon does; the parameters name the algorithms", ArgsMin: 1, ArgsMax: 8, ParamsMin: 1, ParamsMax: 8, fn: taggedHash},
 	"host_of_address": {About: "an address without its port: 192.0.2.1:443 and [2001:db8::1]:443; any other text stays", ArgsMin: 1, ArgsMax: 1, fn: each(hostOfAddress)},
@@ -504,6 +508,55 @@ func replacePrefix(in [][][]byte, params []string, emit func([]byte)) {
 		emit(out)
 	}
 	giveBuffer(b, out)
+}
+
+func selectPaired(in [][][]byte, params []string, emit func([]byte)) {
+	paired := len(in[0]) == len(in[1])
+	for i, v := range in[1] {
+		if !paired || equalFold(params[0], in[0][i]) {
+			emit(v)
+		}
+	}
+}
+
+// sockaddr decodes the saddr of an audit record: the family in the byte order
+// of the host, little-endian wherever auditd is met, then for AF_INET (2) port
+// and address, for AF_INET6 (10) port, flow label and address, those in network
+// order (ip(7), ipv6(7)).
+func sockaddr(in []byte) (addr netip.Addr, port uint16, ok bool) {
+	var raw [28]byte
+	n := min(len(in)/2, len(raw))
+	for i := range n {
+		hi, lo := hexDigit(in[2*i]), hexDigit(in[2*i+1])
+		if hi < 0 || lo < 0 {
+			return addr, 0, false
+		}
+		raw[i] = byte(hi<<4 | lo)
+	}
+	port = uint16(raw[2])<<8 | uint16(raw[3])
+	switch {
+	case n >= 8 && raw[0] == 2 && raw[1] == 0:
+		return netip.AddrFrom4([4]byte(raw[4:8])), port, true
+	case n >= 24 && raw[0] == 10 && raw[1] == 0:
+		return netip.AddrFrom16([16]byte(raw[8:24])), port, true
+	}
+	return addr, 0, false
+}
+
+func sockaddrIP(dst, in []byte) ([]byte, bool) {
+	addr, _, ok := sockaddr(in)
+	if !ok {
+		return dst, false
+	}
+	return addr.AppendTo(dst), true
+}
+
+func sockaddrPort(dst, in []byte) ([]byte, bool) {
+	_, port, ok := sockaddr(in)
+	if !ok {
+		return dst, false
+	}
+	return strconv.AppendUint(dst, uint64(port), 10), true
 }
 
 func split(in [][][]byte, params []string, emit func([]byte)) {

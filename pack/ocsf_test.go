@@ -111,7 +111,9 @@ func TestOCSFMapsAndKeepsTheRest(t *testing.T) {
 			CmdLine string
 			File    struct{ Path, Name string }
 		}
-		Unmapped struct{ Event struct{ EventData map[string]any } }
+		Unmapped struct {
+			Event struct{ EventData map[string]any }
+		}
 	}
 	for id, v := range set.Views() {
 		if v.Name != "windows/process_creation#security-4688" {

@@ -281,7 +281,7 @@ func (s *Session) choose(rec *event.Record, r *event.Reader) int {
 		if len(note.variants) >= variantsMax {
 			note.variants = note.variants[:0]
 		}
-		note.variants = append(note.variants, s.variant(rec))
+		note.variants = append(note.variants, s.variant(rec, r))
 		v = &note.variants[len(note.variants)-1]
 		r.SetNote(note, 64+16*len(v.candidates)+len(rec.Hint))
 	}
@@ -300,13 +300,13 @@ func (s *Session) choose(rec *event.Record, r *event.Reader) int {
 }
 
 // variant evaluates what a record's shape, format and hint decide.
-func (s *Session) variant(rec *event.Record) variant {
+func (s *Session) variant(rec *event.Record, r *event.Reader) variant {
 	v := variant{format: rec.Format, hint: rec.Hint}
 	for i, p := range s.router.packs {
 		c := candidate{pack: i}
 		for j := range p.entries {
 			e := &p.entries[j]
-			if !s.shapeHolds(e.matchEntry, rec) {
+			if !s.shapeHolds(e.matchEntry, rec) || !e.canHold(r) {
 				continue
 			}
 			if len(e.where) == 0 && len(e.matchEntry.text) == 0 {
@@ -323,6 +323,17 @@ func (s *Session) variant(rec *event.Record) variant {
 		}
 	}
 	return v
+}
+
+// canHold reports whether records of the bound shape have the values that the
+// entry compares at all.
+func (e *routedEntry) canHold(r *event.Reader) bool {
+	for _, slot := range e.where {
+		if len(r.Nodes(slot)) == 0 {
+			return false
+		}
+	}
+	return len(e.matchEntry.text) == 0 || len(r.Nodes(e.text)) > 0
 }
 
 func (s *Session) shapeHolds(e *matchEntry, rec *event.Record) bool {
