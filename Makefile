@@ -25,6 +25,10 @@ test: ## run all tests; with TIERCEL_CORPUS set, against the real corpora too
 
 check: format-check vet staticcheck arch race generated content ## everything that must hold before a change lands, but the full tests
 
+docs: build ## rewrite the pages that are made from the code
+	@bin/tiercel docs docs/reference
+	@go test -count=1 -run TestDependencies -update .
+
 format: ## rewrite the Go files with gofumpt
 	@$(GOFILES) | xargs $(TOOL) gofumpt -w
 
@@ -66,4 +70,4 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 clean: ## remove what make made
 	@rm -rf bin
 
-.PHONY: help build demo test check format format-check vet staticcheck arch race generated content bench fuzz clean
+.PHONY: help build demo test check docs format format-check vet staticcheck arch race generated content bench fuzz clean

@@ -190,6 +190,10 @@ func packsPage(set *pack.Set) string {
 			}
 			fmt.Fprintf(&b, "| %s | %s |\n", cellText(v.Name), strings.Join(list, ", "))
 		}
+		aliasTable(&b, "", p.Aliases())
+		for i, v := range p.Views() {
+			aliasTable(&b, v.Name, p.ViewAliases(i))
+		}
 		var kinds []string
 		for k := range p.Entities {
 			kinds = append(kinds, k)
@@ -212,6 +216,21 @@ func packsPage(set *pack.Set) string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Name, span(f.ArgsMin, f.ArgsMax), span(f.ParamsMin, f.ParamsMax), cellText(f.About))
 	}
 	return b.String()
+}
+
+// aliasTable lists where a pack, or one view of it, says that fields stand.
+func aliasTable(b *strings.Builder, view string, aliases []pack.Alias) {
+	if len(aliases) == 0 {
+		return
+	}
+	head := "field"
+	if view != "" {
+		head = "field in " + cellText(view)
+	}
+	fmt.Fprintf(b, "\n| %s | where it stands |\n|---|---|\n", head)
+	for _, a := range aliases {
+		fmt.Fprintf(b, "| `%s` | `%s` |\n", cellText(a.Field), cellText(a.Place))
+	}
 }
 
 // span writes a range of counts.

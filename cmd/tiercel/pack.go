@@ -42,7 +42,7 @@ func newPackList(p *process) *cobra.Command {
 			return w.Flush()
 		},
 	}
-	c.Flags().StringArrayVar(&f.packs, "packs", nil, "file or folder of further packs; repeatable")
+	c.Flags().StringArrayVar(&f.packs, "packs", nil, "`path` of a file or folder of further packs; repeatable")
 	return c
 }
 

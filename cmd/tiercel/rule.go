@@ -45,9 +45,9 @@ func newRuleList(p *process) *cobra.Command {
 			return usageError("--output %q is unknown; choose text or json", output)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	c.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
 	c.Flags().StringVar(&f.values, "values", "", "YAML `file` with lists for placeholders")
-	c.Flags().StringSliceVar(&f.statuses, "status", nil, "rule statuses to enable (default stable,test,experimental)")
+	c.Flags().StringSliceVar(&f.statuses, "status", nil, "rule `statuses` to enable (default stable,test,experimental)")
 	return c
 }
 

@@ -58,7 +58,7 @@ func newRuleLint(p *process) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "text", "text, json or sarif (2.1.0)")
+	c.Flags().StringVarP(&output, "output", "o", "text", "`format`: text, json or sarif (2.1.0)")
 	c.Flags().BoolVar(&strict, "strict", false, "exit with 1 on warnings too")
 	c.Flags().BoolVar(&quiet, "errors-only", false, "leave warnings out")
 	c.Flags().StringVar(&f.values, "values", "", "YAML `file` with lists for placeholders")

@@ -33,16 +33,16 @@ type scanFlags struct {
 
 func (f *scanFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringArrayVarP(&f.content.rules, "rules", "r", nil, "file or folder of Sigma rules; repeatable (default: the shipped rules)")
-	flags.StringArrayVar(&f.content.packs, "packs", nil, "file or folder of further packs; repeatable")
+	flags.StringArrayVarP(&f.content.rules, "rules", "r", nil, "`path` of a file or folder of Sigma rules; repeatable (default: the shipped rules)")
+	flags.StringArrayVar(&f.content.packs, "packs", nil, "`path` of a file or folder of further packs; repeatable")
 	flags.StringVar(&f.content.values, "values", "", "YAML `file` with lists for placeholders (modifier expand)")
-	flags.StringSliceVar(&f.content.statuses, "status", nil, "rule statuses to enable (default stable,test,experimental)")
-	flags.StringVar(&f.format, "format", "", "read every file as this format instead of detecting: "+strings.Join(formatNames(), ", "))
+	flags.StringSliceVar(&f.content.statuses, "status", nil, "rule `statuses` to enable (default stable,test,experimental)")
+	flags.StringVar(&f.format, "format", "", "read every file in the format `name` instead of detecting it: "+strings.Join(formatNames(), ", "))
 	flags.StringVar(&f.zone, "zone", "UTC", "time `zone` of records that name none, as Europe/Berlin")
 	flags.StringVar(&f.minLevel, "min-level", "informational", "lowest `level` to report: informational, low, medium, high, critical")
 	flags.StringVar(&f.from, "from", "", "only events from this `time` on: RFC 3339, or a date in --zone")
 	flags.StringVar(&f.to, "to", "", "only events before this `time`; a date includes its day")
-	flags.IntVarP(&f.jobs, "jobs", "j", 0, "workers (default: one for each core)")
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "`number` of workers (default: one for each core)")
 }
 
 func formatNames() []string {
@@ -70,7 +70,7 @@ func newScan(p *process) *cobra.Command {
 	}
 	f.register(c)
 	flags := c.Flags()
-	flags.StringVarP(&f.output, "output", "o", "table", "format of the matches: "+strings.Join(report.Names(), ", "))
+	flags.StringVarP(&f.output, "output", "o", "table", "`format` of the matches: "+strings.Join(report.Names(), ", "))
 	flags.StringVar(&f.failOn, "fail-on", "", "exit with 1 when something of this `level` or above matched")
 	flags.BoolVar(&f.stats, "stats", false, "print figures of the scan on standard error")
 	complete(c, "output", report.Names())

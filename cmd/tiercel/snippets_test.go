@@ -1,0 +1,104 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var consoleBlock = regexp.MustCompile("(?s)```console\n(.*?)```")
+
+// The commands in README and tutorials give the output printed there. A line
+// "…" stands for any number of lines. What `make demo` runs has its own test.
+func TestDocumentedCommands(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool, err := exec.LookPath("tiercel") // this test's own binary, see TestMain
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range []string{"README.md", "docs/tutorial/scan-a-case.md"} {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for name, target := range map[string]string{"demo": filepath.Join(root, "demo"), "bin/tiercel": tool} {
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			text, err := os.ReadFile(filepath.Join(root, page))
+			if err != nil {
+				t.Fatal(err)
+			}
+			run := 0
+			for _, block := range consoleBlock.FindAllStringSubmatch(string(text), -1) {
+				for _, step := range strings.Split("\n"+block[1], "\n$ ")[1:] {
+					command, want, _ := strings.Cut(step, "\n")
+					if strings.HasPrefix(command, "make ") {
+						continue
+					}
+					run++
+					c := exec.Command("bash", "-c", command)
+					c.Dir = dir
+					out, err := c.CombinedOutput()
+					if err != nil {
+						t.Errorf("%s: %v\n%s", command, err, out)
+					}
+					if !fits(string(out), want) {
+						t.Errorf("%s prints\n%s\nthe page says\n%s", command, out, want)
+					}
+				}
+			}
+			if run == 0 {
+				t.Error("no command was found")
+			}
+		})
+	}
+}
+
+// fits reports whether out is want, where lines "…" of want stand for any
+// number of lines.
+func fits(out, want string) bool {
+	var pattern strings.Builder
+	pattern.WriteString(`\A`)
+	for _, line := range strings.SplitAfter(want, "\n") {
+		if line == "…\n" {
+			pattern.WriteString(`(.*\n)*?`)
+		} else {
+			pattern.WriteString(regexp.QuoteMeta(line))
+		}
+	}
+	pattern.WriteString(`\z`)
+	return regexp.MustCompile(pattern.String()).MatchString(out)
+}
+
+// Every file that a page links to exists.
+func TestDocumentedLinks(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	root := "../.."
+	pages, err := filepath.Glob(root + "/docs/*/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, root+"/README.md", root+"/CONTRIBUTING.md", root+"/demo/README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
