@@ -43,6 +43,9 @@ func TestDocumentedCommands(t *testing.T) {
 			for _, block := range consoleBlock.FindAllStringSubmatch(string(text), -1) {
 				for _, step := range strings.Split("\n"+block[1], "\n$ ")[1:] {
 					command, want, _ := strings.Cut(step, "\n")
+					if want != "" && !strings.HasSuffix(want, "\n") {
+						want += "\n"
+					}
 					if strings.HasPrefix(command, "make ") {
 						continue
 					}
