@@ -23,8 +23,8 @@ type RouterOptions struct {
 // immutable and safe for concurrent use; each goroutine takes a [Session].
 type Router struct {
 	packs  []*routedPack // by priority, then name
-	forced *routedPack
 	force  bool
+	forced int // position of the forced pack, -1 when the set lacks it
 	opts   RouterOptions
 }
 
@@ -70,11 +70,9 @@ func (s *Set) Router(plan *event.Plan, opts RouterOptions) *Router {
 		rp := newRoutedPack(p, plan, id)
 		id += len(p.views)
 		r.packs = append(r.packs, rp)
-		if p.Name == opts.Pack {
-			r.forced = rp
-		}
 	}
 	slices.SortStableFunc(r.packs, func(a, b *routedPack) int { return b.Priority - a.Priority })
+	r.forced = slices.IndexFunc(r.packs, func(p *routedPack) bool { return p.Name == opts.Pack })
 	return r
 }
 
@@ -258,12 +256,7 @@ type candidate struct {
 // choose returns the position of the record's pack, or -1.
 func (s *Session) choose(rec *event.Record, r *event.Reader) int {
 	if s.router.force {
-		for i, p := range s.router.packs {
-			if p == s.router.forced {
-				return i
-			}
-		}
-		return -1
+		return s.router.forced
 	}
 	note, _ := r.Note().(*shapeNote)
 	if note == nil || note.router != s.router {
