@@ -199,6 +199,11 @@ func FuzzJSONText(f *testing.F) {
 	fuzzParser(f, jsonParser{}, `@cee: {"a":[1,{"b":null}],"a":true}`, `{"":""}`)
 }
 
+func FuzzRegex(f *testing.F) {
+	p, err := newRegexParser(`^(?P<a>[^ ]*) (?:(?P<b>\d+)|"(?P<c>.*?)")`)
+	fuzzParser(f, mustParser(f, p, err), `x 1`, "\xff \"y\"")
+}
+
 func FuzzDissect(f *testing.F) {
 	f.Add(`%{a} %{b->},%{?c}x`, "1 2,,3x")
 	f.Fuzz(func(t *testing.T, pattern, text string) {
