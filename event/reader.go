@@ -1,7 +1,7 @@
 package event
 
 // shapesBytesMax bounds what a Reader remembers of shapes. Real sources have
-// some hundred shapes of about 4 KB; input that never repeats a shape makes the
+// some hundred shapes of about 2 KB; input that never repeats a shape makes the
 // cache start anew when it is full, which costs time and changes no result.
 const shapesBytesMax = 8 << 20
 
@@ -91,22 +91,23 @@ func (r *Reader) DuplicateKeys() bool { return r.shape.dup }
 // field is absent. For a slot with a Func it returns nil; use Values. The
 // slice is shared: do not change it.
 func (r *Reader) Nodes(slot int) []uint32 {
-	page := r.shape.pages[slot/pageSlots]
-	if page == nil {
-		page = make([]resolved, pageSlots)
-		r.shape.pages[slot/pageSlots] = page
-		r.grow(pageSlots * 32)
+	s := r.shape
+	p := s.pages[slot/pageSlots]
+	if p == nil {
+		p = new(page)
+		s.pages[slot/pageSlots] = p
+		r.grow(8 * pageSlots)
 	}
-	res := &page[slot%pageSlots]
-	if !res.known {
-		sl := &r.plan.slots[slot]
-		if sl.fn == nil {
-			res.nodes = r.shape.resolve(r.plan, r.tree, sl)
+	at := &p[slot%pageSlots]
+	if at.end == 0 {
+		off := len(s.nodes)
+		if sl := &r.plan.slots[slot]; sl.fn == nil {
+			s.nodes = append(s.nodes, s.resolve(r.plan, r.tree, sl)...)
+			r.grow(4 * (len(s.nodes) - off))
 		}
-		res.known = true
-		r.grow(4 * len(res.nodes))
+		*at = resolved{uint32(off), uint32(len(s.nodes)) + 1}
 	}
-	return res.nodes
+	return s.nodes[at.off : at.end-1 : at.end-1]
 }
 
 func (r *Reader) grow(n int) {

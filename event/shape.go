@@ -5,7 +5,8 @@ import "hash/maphash"
 // shape is what is known of all trees with one skeleton: which nodes each slot
 // has. Slots are resolved when first asked for.
 type shape struct {
-	pages [][]resolved // by slot/pageSlots, nil until one of them is asked for
+	pages []*page  // by slot/pageSlots, nil until one of them is asked for
+	nodes []uint32 // the nodes of all slots resolved so far
 	bytes int
 	// table is an open-addressing index of members by (object, folded key).
 	table []entry
@@ -16,12 +17,13 @@ type shape struct {
 
 const pageSlots = 32
 
-// resolved holds the value nodes of one slot; known says that they have been
-// looked up.
-type resolved struct {
-	nodes []uint32
-	known bool
-}
+// page holds what is known of neighbouring slots: those that one view asks for
+// were interned one after another.
+type page [pageSlots]resolved
+
+// resolved says where the value nodes of one slot stand in shape.nodes; end is
+// 0 until they have been looked up, else one more than it.
+type resolved struct{ off, end uint32 }
 
 type entry struct {
 	hash uint64
@@ -29,14 +31,14 @@ type entry struct {
 }
 
 func newShape(p *Plan, t *Tree) *shape {
-	s := &shape{pages: make([][]resolved, (len(p.slots)+pageSlots-1)/pageSlots)}
+	s := &shape{pages: make([]*page, (len(p.slots)+pageSlots-1)/pageSlots)}
 	size := 8
 	for size < 2*t.Len() {
 		size *= 2
 	}
 	s.table = make([]entry, size)
 	s.mask = uint64(size - 1)
-	s.bytes = 24*len(s.pages) + 16*size + len(t.shape) + 128
+	s.bytes = 8*len(s.pages) + 16*size + len(t.shape) + 128
 	for i := 0; i < t.Len(); i++ {
 		if t.Kind(i) != Object {
 			continue
