@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 FUZZTIME ?= 10m
 BENCH ?= .
+BENCHTIME ?= 3x
 TESTFLAGS ?=
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 TOOL := go tool -modfile=tools/go.mod
@@ -57,7 +58,8 @@ content: build ## lint the shipped rules and run the packs' samples
 	@bin/tiercel pack test pack/packs
 
 bench: ## speed, memory and allocations, next to a bare JSON parse of the same bytes
-	@go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./bench
+	@test -n "$${TIERCEL_CORPUS:-}" || { echo 'set TIERCEL_CORPUS to the unpacked corpora'; exit 2; }
+	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 60m ./bench | go run -C tools ./benchtable
 
 fuzz: ## run each fuzz target for FUZZTIME (10m)
 	@for pkg in $$(go list ./...); do \

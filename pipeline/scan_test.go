@@ -166,8 +166,10 @@ func TestAssemblerIsBounded(t *testing.T) {
 		t.Errorf("an event of %d bytes waits", w.bytes)
 	}
 	for _, p := range []Part{{Number: 0, Total: 2}, {Number: 3, Total: 2}, {Number: 1, Total: 1}, {Number: 1, Total: partsMax + 1}, {Number: -1, Total: -1}} {
-		if !a.first(&p, 0) || !a.first(&p, 0) {
-			t.Errorf("part %d of %d suppresses a rule", p.Number, p.Total)
+		for range 2 {
+			if !a.first(&p, 0) {
+				t.Errorf("part %d of %d suppresses a rule", p.Number, p.Total)
+			}
 		}
 		if _, _, done := a.add(&found{part: &p}); done {
 			t.Errorf("part %d of %d completes an event", p.Number, p.Total)
