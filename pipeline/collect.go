@@ -55,13 +55,17 @@ func (c *collector) end() {
 	c.stream = nil
 }
 
-func (c *collector) problem(path, formatName string, p format.Problem) {
-	c.stats.Problems++
+// problems counts n problems of a file, the first of which are listed.
+func (c *collector) problems(path, formatName string, list []format.Problem, n int) {
+	if n == 0 {
+		return
+	}
+	c.stats.Problems += int64(n)
 	if formatName != "" {
-		c.stats.Formats[c.formatStats(formatName)].Problems++
+		c.stats.Formats[c.formatStats(formatName)].Problems += int64(n)
 	}
 	if c.config.Problem != nil {
-		c.config.Problem(path, p)
+		c.config.Problem(path, list[:min(len(list), ProblemsListedMax)], n)
 	}
 }
 
@@ -75,9 +79,7 @@ func (c *collector) take(t *task) error {
 	c.stats.Untimed += r.untimed
 	c.stats.Bytes += r.bytesRead
 	c.stats.Formats[c.format].Records += r.records
-	for _, p := range inOrder(t.block.Problems, r.problems) {
-		c.problem(t.stream.path, t.stream.format.Name, p)
-	}
+	c.problems(t.stream.path, t.stream.format.Name, inOrder(t.block.Problems, r.problems), len(t.block.Problems)+r.problemCount)
 	for i := range r.found {
 		f := &r.found[i]
 		if err := c.record(f); err != nil {

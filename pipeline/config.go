@@ -39,15 +39,21 @@ type Config struct {
 	// Match receives each match, in order, from one goroutine. The match may be
 	// kept. An error ends the scan and is returned by Scan.
 	Match func(*Match) error
-	// Problem receives each piece of input that could not be read, in order,
-	// from the goroutine that calls Match. May be nil.
-	Problem func(path string, p format.Problem)
+	// Problem receives input that could not be read, in order, from the
+	// goroutine that calls Match: list holds the first of n problems that
+	// stand together, at most ProblemsListedMax, and is valid until Problem
+	// returns. May be nil.
+	Problem func(path string, list []format.Problem, n int)
 	// Progress, when not nil, is kept up to date while the scan runs.
 	Progress *Progress
 }
 
 // JobsMax bounds Config.Jobs: beyond it the collector is the bottleneck.
 const JobsMax = 256
+
+// ProblemsListedMax bounds the problems of one block that are listed; further
+// ones are counted. A block of garbage can hold a hundred thousand.
+const ProblemsListedMax = 32
 
 // Progress is how far a scan has come. Its fields may be read at any time.
 type Progress struct {

@@ -209,8 +209,13 @@ func runContext(t *testing.T, ctx context.Context, c Config) outcome {
 			return nil
 		}
 	}
-	c.Problem = func(path string, p format.Problem) {
-		o.lines = append(o.lines, fmt.Sprintf("%s: %v", path, p))
+	c.Problem = func(path string, list []format.Problem, n int) {
+		for _, p := range list {
+			o.lines = append(o.lines, fmt.Sprintf("%s: %v", path, p))
+		}
+		if more := n - len(list); more > 0 {
+			o.lines = append(o.lines, fmt.Sprintf("%s: %d more", path, more))
+		}
 	}
 	o.stats, o.err = Scan(ctx, c)
 	return o

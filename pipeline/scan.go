@@ -231,7 +231,7 @@ func (s *scan) collect(col *collector) error {
 	}
 	for f := range s.files {
 		if f.err != nil {
-			col.problem(f.path, "", format.Problem{Err: f.err})
+			col.problems(f.path, "", []format.Problem{{Err: f.err}}, 1)
 		}
 		for st := range f.streams {
 			col.begin(st)
@@ -244,7 +244,7 @@ func (s *scan) collect(col *collector) error {
 			}
 			st.collected.Store(true)
 			if st.failed != nil {
-				col.problem(st.path, st.format.Name, *st.failed)
+				col.problems(st.path, st.format.Name, []format.Problem{*st.failed}, 1)
 			}
 			col.end()
 		}

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/rule"
 )
 
@@ -72,6 +73,18 @@ func TestScanGoesOnBehindPanics(t *testing.T) {
 			"a: byte 0: internal error, the rest of the file is not read; please report it: splitter",
 			`b:1 r1 {"r1":1}`,
 		)
+	}
+}
+
+// A file of nothing but garbage is counted to the end and listed in part.
+func TestScanListsTheFirstProblems(t *testing.T) {
+	t.Parallel()
+	w := world(t, map[string]string{"a": strings.Repeat("broken\n", 100) + "{\"r0\":1}\n"})
+	for _, jobs := range []int{1, 2} {
+		o := run(t, Config{Env: w, Paths: []string{"a"}, Jobs: jobs, Formats: []format.Format{lineFormat(70)}})
+		if o.stats.Problems != 100 || o.lines[ProblemsListedMax] != "a: 38 more" || o.lines[len(o.lines)-1] != `a:101 r0 {"r0":1}` {
+			t.Errorf("%d problems; %q", o.stats.Problems, o.lines)
+		}
 	}
 }
 

@@ -21,8 +21,10 @@ type task struct {
 
 // result is what a worker found in a block.
 type result struct {
-	found                                           []found
-	problems                                        []format.Problem
+	found        []found
+	problems     []format.Problem // the first ProblemsListedMax
+	problemCount int
+
 	records, routed, outOfRange, untimed, bytesRead int64
 }
 
@@ -130,7 +132,10 @@ func (w *worker) parserOf(s *stream) format.Parser {
 }
 
 func (w *worker) problem(f format.Frame, err error) {
-	w.task.result.problems = append(w.task.result.problems, format.Problem{Offset: f.Offset, Line: f.Line, Err: err})
+	r := &w.task.result
+	if r.problemCount++; len(r.problems) < ProblemsListedMax {
+		r.problems = append(r.problems, format.Problem{Offset: f.Offset, Line: f.Line, Err: err})
+	}
 }
 
 // record is what a parser calls for each record.

@@ -10,7 +10,7 @@ import (
 
 // problemsShown is how many problems of one file are printed one by one. The
 // first few tell what is wrong; a corrupt file can have millions.
-const problemsShown = 20
+const problemsShown = 20 // at most pipeline.ProblemsListedMax
 
 // problemTextMax bounds the characters printed of a path or a reason.
 const problemTextMax = 1000
@@ -29,19 +29,22 @@ func newProblemLog(p *process, bar *progress) *problemLog {
 	return &problemLog{w: p.stderr}
 }
 
-func (l *problemLog) add(path string, p format.Problem) {
+func (l *problemLog) add(path string, list []format.Problem, n int) {
 	if path != l.path {
 		l.end()
 		l.path = path
 	}
-	if l.n++; l.n > problemsShown {
-		return
+	for i, p := range list {
+		if l.n+i >= problemsShown {
+			break
+		}
+		text := p.Error()
+		if p.Offset == 0 && p.Line == 0 && p.RecordID == 0 {
+			text = p.Err.Error() // about the file as a whole
+		}
+		fmt.Fprintf(l.w, "tiercel: %s: %s\n", report.Clean(path, problemTextMax), report.Clean(text, problemTextMax))
 	}
-	text := p.Error()
-	if p.Offset == 0 && p.Line == 0 && p.RecordID == 0 {
-		text = p.Err.Error() // about the file as a whole
-	}
-	fmt.Fprintf(l.w, "tiercel: %s: %s\n", report.Clean(path, problemTextMax), report.Clean(text, problemTextMax))
+	l.n += n
 }
 
 // end counts what was not shown of the last file.

@@ -254,8 +254,8 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 			err = closeErr
 		}
 	}
-	bar.stop()
 	problems.end()
+	bar.stop()
 	if f.stats {
 		printStats(p.stderr, &stats, engine, content)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"fmt"
@@ -103,6 +104,17 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		ts.Check(w.Close())
 		b.Write(packed.Bytes()[:packed.Len()/2])
+	case "nested-zip": // a gzip file in a zip file
+		var packed bytes.Buffer
+		gz := gzip.NewWriter(&packed)
+		fmt.Fprint(gz, match)
+		ts.Check(gz.Close())
+		z := zip.NewWriter(&b)
+		w, err := z.Create("hosts/ws.jsonl.gz")
+		ts.Check(err)
+		_, err = w.Write(packed.Bytes())
+		ts.Check(err)
+		ts.Check(z.Close())
 	case "many": // matches and misses over several blocks
 		for i := range 10_000 {
 			if i%97 == 0 {
