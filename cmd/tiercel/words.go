@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -152,45 +153,47 @@ func compareWords(op rule.CompareOp) string {
 }
 
 func textWords(t *rule.Text, keyword bool) (verb, text string) {
-	p := t.Parts
-	star := func(i int) bool { return p[i].Kind == rule.Star }
-	literal := func(list []rule.Part) bool { return len(list) == 1 && list[0].Kind == rule.Literal }
-	n := len(p)
-	switch {
-	case n == 0:
+	inner := t.Parts
+	if len(inner) == 0 {
 		return "is empty", ""
-	case n == 1 && star(0):
-		return "is present and not null", ""
-	case literal(p):
-		verb, text = "is", p[0].Lit
-	case n == 3 && star(0) && star(2) && literal(p[1:2]):
-		verb, text = "contains", p[1].Lit
-	case n == 2 && star(1) && literal(p[:1]):
-		verb, text = "starts with", p[0].Lit
-	case n == 2 && star(0) && literal(p[1:]):
-		verb, text = "ends with", p[1].Lit
-	default:
-		verb = "is like"
-		var b strings.Builder
-		for _, part := range p {
-			switch part.Kind {
-			case rule.Literal:
-				b.WriteString(part.Lit)
-			case rule.Star:
-				b.WriteByte('*')
-			case rule.One:
-				b.WriteByte('?')
-			case rule.Dash:
-				b.WriteString("[any dash or /]")
-			}
-		}
-		text = b.String()
 	}
-	if keyword && verb == "is" {
+	var open, end bool // a star at the beginning, at the end
+	if inner[0].Kind == rule.Star {
+		open, inner = true, inner[1:]
+	}
+	if len(inner) == 0 {
+		return "is present and not null", ""
+	}
+	if inner[len(inner)-1].Kind == rule.Star {
+		end, inner = true, inner[:len(inner)-1]
+	}
+	switch {
+	case slices.ContainsFunc(inner, func(p rule.Part) bool { return p.Kind == rule.Star || p.Kind == rule.One }):
+		verb, inner = "is like", t.Parts
+	case open && end || keyword:
 		verb = "contains"
+	case open:
+		verb = "ends with"
+	case end:
+		verb = "starts with"
+	default:
+		verb = "is"
 	}
 	if t.Cased {
 		verb += " (in this case)"
 	}
-	return verb, `"` + text + `"`
+	var b strings.Builder
+	for _, part := range inner {
+		switch part.Kind {
+		case rule.Literal:
+			b.WriteString(part.Lit)
+		case rule.Star:
+			b.WriteByte('*')
+		case rule.One:
+			b.WriteByte('?')
+		case rule.Dash:
+			b.WriteString("[any dash or /]")
+		}
+	}
+	return verb, `"` + b.String() + `"`
 }
