@@ -82,7 +82,7 @@ func scan(t testing.TB, c *content, jobs int, paths ...string) []*pipeline.Match
 	_, err := pipeline.Scan(context.Background(), pipeline.Config{
 		Env: env.Real(), Engine: c.engine, Paths: paths, Formats: formats, Jobs: jobs,
 		Match:   func(m *pipeline.Match) error { out = append(out, m); return nil },
-		Problem: func(path string, p format.Problem) { t.Errorf("%s: %v", path, p) },
+		Problem: func(path string, list []format.Problem, n int) { t.Errorf("%s: %d problems: %v", path, n, list) },
 	})
 	if err != nil {
 		t.Fatal(err)

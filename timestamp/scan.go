@@ -58,10 +58,12 @@ func (s *scan) fixed(n int, into *int) bool {
 	return ok
 }
 
-var months = [12]string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
-var monthsLong = [12]string{"uary", "ruary", "ch", "il", "", "e", "y", "ust", "tember", "ober", "ember", "ember"}
-var weekdays = [7]string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
-var weekdaysLong = [7]string{"day", "sday", "nesday", "rsday", "day", "urday", "day"}
+var (
+	months       = [12]string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
+	monthsLong   = [12]string{"uary", "ruary", "ch", "il", "", "e", "y", "ust", "tember", "ober", "ember", "ember"}
+	weekdays     = [7]string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+	weekdaysLong = [7]string{"day", "sday", "nesday", "rsday", "day", "urday", "day"}
+)
 
 // word reads one of words without regard to case, with its longer form.
 func (s *scan) word(words, long []string) int {

@@ -69,16 +69,26 @@ func TestEvent(t *testing.T) {
 func TestLines(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, line, want string }{
-		{"user space", `node=h1 type=USER_LOGIN msg=audit(1767323045.123:7): pid=9 uid=0 msg='op=login acct=` + hexOf("(bad user)") + ` exe="/usr/sbin/sshd" hostname=? addr=192.0.2.1 terminal=ssh res=failed'` + "\x1d" + `UID="root"`,
-			`{"type":"USER_LOGIN","node":"h1","timestamp":"1767323045.123","serial":"7","pid":"9","uid":"0","op":"login","acct":"(bad user)","exe":"/usr/sbin/sshd","hostname":"?","addr":"192.0.2.1","terminal":"ssh","res":"failed","UID":"root"}`},
-		{"words in msg", `type=USER msg=audit(1767323045.123:7): msg='hello there'`,
-			`{"type":"USER","timestamp":"1767323045.123","serial":"7","msg":"hello there"}`},
-		{"AVC", `type=AVC msg=audit(1767323045.123:7): avc:  denied  { read write } for  pid=9 comm="x y" name="f" tclass=file`,
-			`{"type":"AVC","timestamp":"1767323045.123","serial":"7","pid":"9","comm":"x y","name":"f","tclass":"file","text":"avc: denied { read write } for"}`},
-		{"not hexadecimal", `type=SYSCALL msg=audit(1767323045.123:7): a0=CAFE comm="CAFE" exe=abcd key=(null) tty=CAFE`,
-			`{"type":"SYSCALL","timestamp":"1767323045.123","serial":"7","a0":"CAFE","comm":"CAFE","exe":"abcd","key":"(null)","tty":"CAFE"}`},
-		{"odd", `type=PATH msg=audit(1767323045.123:7): name=CAF name= =x "y`,
-			`{"type":"PATH","timestamp":"1767323045.123","serial":"7","name":"CAF","name":"","text":"=x \"y"}`},
+		{
+			"user space", `node=h1 type=USER_LOGIN msg=audit(1767323045.123:7): pid=9 uid=0 msg='op=login acct=` + hexOf("(bad user)") + ` exe="/usr/sbin/sshd" hostname=? addr=192.0.2.1 terminal=ssh res=failed'` + "\x1d" + `UID="root"`,
+			`{"type":"USER_LOGIN","node":"h1","timestamp":"1767323045.123","serial":"7","pid":"9","uid":"0","op":"login","acct":"(bad user)","exe":"/usr/sbin/sshd","hostname":"?","addr":"192.0.2.1","terminal":"ssh","res":"failed","UID":"root"}`,
+		},
+		{
+			"words in msg", `type=USER msg=audit(1767323045.123:7): msg='hello there'`,
+			`{"type":"USER","timestamp":"1767323045.123","serial":"7","msg":"hello there"}`,
+		},
+		{
+			"AVC", `type=AVC msg=audit(1767323045.123:7): avc:  denied  { read write } for  pid=9 comm="x y" name="f" tclass=file`,
+			`{"type":"AVC","timestamp":"1767323045.123","serial":"7","pid":"9","comm":"x y","name":"f","tclass":"file","text":"avc: denied { read write } for"}`,
+		},
+		{
+			"not hexadecimal", `type=SYSCALL msg=audit(1767323045.123:7): a0=CAFE comm="CAFE" exe=abcd key=(null) tty=CAFE`,
+			`{"type":"SYSCALL","timestamp":"1767323045.123","serial":"7","a0":"CAFE","comm":"CAFE","exe":"abcd","key":"(null)","tty":"CAFE"}`,
+		},
+		{
+			"odd", `type=PATH msg=audit(1767323045.123:7): name=CAF name= =x "y`,
+			`{"type":"PATH","timestamp":"1767323045.123","serial":"7","name":"CAF","name":"","text":"=x \"y"}`,
+		},
 		{"quote not closed", `type=PATH msg=audit(1767323045.123:7): name="a b`, `{"type":"PATH","timestamp":"1767323045.123","serial":"7","name":"a b"}`},
 		{"invalid UTF-8", `type=PATH msg=audit(1767323045.123:7): name=FF41`, "{\"type\":\"PATH\",\"timestamp\":\"1767323045.123\",\"serial\":\"7\",\"name\":\"\uFFFDA\"}"},
 	}

@@ -155,8 +155,10 @@ func TestWalk(t *testing.T) {
 		{"tar", tarOf(t, "d/a.log", "A", "b.log", text), []string{"f!/d/a.log=A", "f!/b.log=" + text}},
 		{"tar.gz", gzipped(t, tarOf(t, "a", "A")), []string{"f!/a=A"}},
 		{"names are labels", zipOf(t, "../../etc/passwd", "A"), []string{"f!/../../etc/passwd=A"}},
-		{"four deep", zipOf(t, "t.tgz", string(gzipped(t, tarOf(t, "a.gz", string(g), "b", "B")))),
-			[]string{"f!/t.tgz!/a.gz=" + text, "f!/t.tgz!/b=B"}},
+		{
+			"four deep", zipOf(t, "t.tgz", string(gzipped(t, tarOf(t, "a.gz", string(g), "b", "B")))),
+			[]string{"f!/t.tgz!/a.gz=" + text, "f!/t.tgz!/b=B"},
+		},
 		{"zip in tar", tarOf(t, "z.zip", string(zipOf(t, "a", "A")), "b", "B"), []string{"f!/z.zip!/a=A", "f!/b=B"}},
 	}
 	for _, tt := range tests {
@@ -198,12 +200,20 @@ func TestWalkDamage(t *testing.T) {
 		{"gzip, text behind", append(bytes.Clone(g), "tail"...), []string{"f=" + long}, []string{"followed by something else"}, nil},
 		{"gzip head alone", g[:5], nil, nil, []string{"f: byte 5: gzip data cannot be read behind compressed byte 5: unexpected EOF"}},
 		{"too deep", deep, nil, nil, []string{"f: byte 0: containers stand in each other more than 4 deep"}},
-		{"tar cut off", tarred[:1024+512+100], []string{"f!/a=A", "f!/b=BBB"}, []string{"", "tar data cannot be read behind compressed byte 1636"},
-			[]string{"f: byte 1636: tar data cannot be read behind compressed byte 1636: unexpected EOF"}},
+		{
+			"tar cut off", tarred[:1024+512+100],
+			[]string{"f!/a=A", "f!/b=BBB"},
+			[]string{"", "tar data cannot be read behind compressed byte 1636"},
+			[]string{"f: byte 1636: tar data cannot be read behind compressed byte 1636: unexpected EOF"},
+		},
 		{"zip cut off", zipOf(t, "a", "A")[:20], nil, nil, []string{"f: byte 20: zip data cannot be read behind compressed byte 20: zip: not a valid zip file"}},
 		{"xz", []byte("\xfd7zXZ\x00rest"), nil, nil, []string{"f: byte 0: xz is not supported; unpack it first"}},
-		{"zstd window", zstded(t, []byte(strings.Repeat(long, 150)), zstd.WithWindowSize(64<<20), zstd.WithSingleSegment(false)), []string{"f="},
-			[]string{"unpack it first with zstd -d --long=31"}, nil},
+		{
+			"zstd window", zstded(t, []byte(strings.Repeat(long, 150)), zstd.WithWindowSize(64<<20), zstd.WithSingleSegment(false)),
+			[]string{"f="},
+			[]string{"unpack it first with zstd -d --long=31"},
+			nil,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -36,10 +36,16 @@ func TestRecords(t *testing.T) {
 		{"quote inside", "a,b\n5\" disk,x\n", []string{`{"a":"5\" disk","b":"x"}`}, nil},
 		{"text behind a quote", "a,b\n\"x\"y,z\n", []string{`{"a":"x","b":"z"}`}, nil},
 		{"one column", "a\n1\n", []string{`{"a":"1"}`}, nil},
-		{"ragged", "a,b\n1\n1,2,3\n1,2\n", []string{`{"a":"1"}`, `{"a":"1","b":"2"}`, `{"a":"1","b":"2"}`},
-			[]string{"line 2 (byte 4): it has 1 values, and the header row 2", "line 3 (byte 6): it has 3 values, and the header row 2"}},
-		{"quote not closed", "a,b\n1,\"2\n3,4\n", []string{`{"a":"1","b":"2"}`, `{"a":"3","b":"4"}`},
-			[]string{"line 2 (byte 4): a quoted value does not end"}},
+		{
+			"ragged", "a,b\n1\n1,2,3\n1,2\n",
+			[]string{`{"a":"1"}`, `{"a":"1","b":"2"}`, `{"a":"1","b":"2"}`},
+			[]string{"line 2 (byte 4): it has 1 values, and the header row 2", "line 3 (byte 6): it has 3 values, and the header row 2"},
+		},
+		{
+			"quote not closed", "a,b\n1,\"2\n3,4\n",
+			[]string{`{"a":"1","b":"2"}`, `{"a":"3","b":"4"}`},
+			[]string{"line 2 (byte 4): a quoted value does not end"},
+		},
 		{"NUL and invalid UTF-8", "a,b\n\x00,\xff\n", []string{"{\"a\":\"\\u0000\",\"b\":\"\uFFFD\"}"}, nil},
 	}
 	for _, tt := range tests {

@@ -49,8 +49,10 @@ func TestDamage(t *testing.T) {
 	}{
 		{"none", func(d []byte, _ map[uint64]int) []byte { return d }, "1 2 3 4 5 6 7 8", nil},
 		{"dirty", func(d []byte, _ map[uint64]int) []byte { d[120] = 1; return d }, "1 2 3 4 5 6 7 8", nil},
-		{"header counts", func(d []byte, _ map[uint64]int) []byte { le.PutUint16(d[42:], 1); return d[:second+chunkBytes] }, "1 2 3 4 5 6 7 8",
-			[]string{"byte 0: file header checksum: expected "}},
+		{
+			"header counts", func(d []byte, _ map[uint64]int) []byte { le.PutUint16(d[42:], 1); return d[:second+chunkBytes] }, "1 2 3 4 5 6 7 8",
+			[]string{"byte 0: file header checksum: expected "},
+		},
 		{"file header magic", func(d []byte, _ map[uint64]int) []byte { d[0] = 'X'; return d }, "1 2 3 4 5 6 7 8", []string{"byte 0: the file header has no ElfFile magic"}},
 		{"file header missing", func(d []byte, _ map[uint64]int) []byte { return d[fileHeaderBytes:] }, "1 2 3 4 5 6 7 8", []string{"byte 0: the file header is missing"}},
 		{"file header cut", func(d []byte, _ map[uint64]int) []byte { return d[:100] }, "", []string{"byte 0: the file ends inside its header, after 100 of 4096 bytes"}},
@@ -59,12 +61,18 @@ func TestDamage(t *testing.T) {
 		{"empty slot between", func(d []byte, _ map[uint64]int) []byte {
 			return append(append(append([]byte(nil), d[:second]...), make([]byte, chunkBytes)...), d[second:]...)
 		}, "1 2 3 4 5 6 7 8", nil},
-		{"chunk magic", func(d []byte, _ map[uint64]int) []byte { d[second] = 0; return d }, "1 2 3 4 5 6 7 8",
-			[]string{"byte 69632: chunk has no ElfChnk magic", "byte 69632: 512 bytes are no record"}},
-		{"chunk header", func(d []byte, _ map[uint64]int) []byte { d[second+130]++; return d }, "1 2 3 4 5 6 7 8",
-			[]string{"byte 69632: chunk header checksum: expected "}},
-		{"chunk header alone", func(d []byte, _ map[uint64]int) []byte { return d[:second+100] }, "1 2 3 4",
-			[]string{"byte 69632: the file ends inside a chunk header, after 100 of 512 bytes"}},
+		{
+			"chunk magic", func(d []byte, _ map[uint64]int) []byte { d[second] = 0; return d }, "1 2 3 4 5 6 7 8",
+			[]string{"byte 69632: chunk has no ElfChnk magic", "byte 69632: 512 bytes are no record"},
+		},
+		{
+			"chunk header", func(d []byte, _ map[uint64]int) []byte { d[second+130]++; return d }, "1 2 3 4 5 6 7 8",
+			[]string{"byte 69632: chunk header checksum: expected "},
+		},
+		{
+			"chunk header alone", func(d []byte, _ map[uint64]int) []byte { return d[:second+100] }, "1 2 3 4",
+			[]string{"byte 69632: the file ends inside a chunk header, after 100 of 512 bytes"},
+		},
 		{"free space outside", func(d []byte, _ map[uint64]int) []byte {
 			le.PutUint32(d[second+48:], 1<<20)
 			le.PutUint32(d[second+124:], checksum(d[second:]))
@@ -82,18 +90,30 @@ func TestDamage(t *testing.T) {
 			sum(d[second:])
 			return d
 		}, "1 2 3 4 5 6", nil},
-		{"a flipped bit in a value", func(d []byte, at map[uint64]int) []byte { d[at[7]-10] ^= 1; return d }, "1 2 3 4 5 6 7 8",
-			[]string{"byte 69632: chunk records checksum: expected "}},
-		{"a record's magic", func(d []byte, at map[uint64]int) []byte { d[at[6]] = 0; return d }, "1 2 3 4 5 7 8",
-			[]string{"byte 69632: chunk records checksum", "bytes are no record"}},
-		{"a record's size too large", func(d []byte, at map[uint64]int) []byte { le.PutUint32(d[at[6]+4:], 70_000); return d }, "1 2 3 4 5 7 8",
-			[]string{"byte 69632: chunk records checksum", "record 6 (byte "}},
-		{"a record's size over the next", func(d []byte, at map[uint64]int) []byte { le.PutUint32(d[at[6]+4:], uint32(at[8]-at[6]-8)); return d }, "1 2 3 4 5 7 8",
-			[]string{"byte 69632: chunk records checksum", "record 6 (byte "}},
-		{"a record's size of zero", func(d []byte, at map[uint64]int) []byte { le.PutUint32(d[at[6]+4:], 0); return d }, "1 2 3 4 5 7 8",
-			[]string{"byte 69632: chunk records checksum", "record 6 (byte "}},
-		{"a record's size copy", func(d []byte, at map[uint64]int) []byte { d[at[7]-4]++; return d }, "1 2 3 4 5 7 8",
-			[]string{"byte 69632: chunk records checksum", "record 6 (byte "}},
+		{
+			"a flipped bit in a value", func(d []byte, at map[uint64]int) []byte { d[at[7]-10] ^= 1; return d }, "1 2 3 4 5 6 7 8",
+			[]string{"byte 69632: chunk records checksum: expected "},
+		},
+		{
+			"a record's magic", func(d []byte, at map[uint64]int) []byte { d[at[6]] = 0; return d }, "1 2 3 4 5 7 8",
+			[]string{"byte 69632: chunk records checksum", "bytes are no record"},
+		},
+		{
+			"a record's size too large", func(d []byte, at map[uint64]int) []byte { le.PutUint32(d[at[6]+4:], 70_000); return d }, "1 2 3 4 5 7 8",
+			[]string{"byte 69632: chunk records checksum", "record 6 (byte "},
+		},
+		{
+			"a record's size over the next", func(d []byte, at map[uint64]int) []byte { le.PutUint32(d[at[6]+4:], uint32(at[8]-at[6]-8)); return d }, "1 2 3 4 5 7 8",
+			[]string{"byte 69632: chunk records checksum", "record 6 (byte "},
+		},
+		{
+			"a record's size of zero", func(d []byte, at map[uint64]int) []byte { le.PutUint32(d[at[6]+4:], 0); return d }, "1 2 3 4 5 7 8",
+			[]string{"byte 69632: chunk records checksum", "record 6 (byte "},
+		},
+		{
+			"a record's size copy", func(d []byte, at map[uint64]int) []byte { d[at[7]-4]++; return d }, "1 2 3 4 5 7 8",
+			[]string{"byte 69632: chunk records checksum", "record 6 (byte "},
+		},
 		{"broken records under a right checksum", func(d []byte, at map[uint64]int) []byte {
 			le.PutUint32(d[at[6]+4:], 0)
 			sum(d[second:])
@@ -108,8 +128,10 @@ func TestDamage(t *testing.T) {
 			clear(d[at[5]+24 : at[6]-4])
 			return d
 		}, "1 2 3 4", []string{"chunk records checksum", "record 5 (byte ", "record 6 (byte ", "record 7 (byte ", "record 8 (byte "}},
-		{"cut in the last record", func(d []byte, at map[uint64]int) []byte { return d[:at[8]+50] }, "1 2 3 4 5 6 7",
-			[]string{"byte 69632: the file ends inside a chunk, after ", "record 8 (byte "}},
+		{
+			"cut in the last record", func(d []byte, at map[uint64]int) []byte { return d[:at[8]+50] }, "1 2 3 4 5 6 7",
+			[]string{"byte 69632: the file ends inside a chunk, after ", "record 8 (byte "},
+		},
 		{"cut in free space", func(d []byte, at map[uint64]int) []byte { return d[:second+chunkBytes-1000] }, "1 2 3 4 5 6 7 8", nil},
 		{"garbage for a chunk", func(d []byte, at map[uint64]int) []byte {
 			for i := range chunkBytes {

@@ -198,8 +198,11 @@ func TestTrees(t *testing.T) {
 		{"layout", el("E", text("\r\n  "), el("v", text(" ")), text("\r\n")), nil, `{"E":{"v":" "}}`},
 		{"mixed content", el("E", text("x"), el("v"), sub(0)), []value{num(1)}, `{"E":{"v":"","#text":"x1"}}`},
 		{"user data", el("UserData", el("Cleared", el("Who", sub(0))).with(at("xmlns", text("urn:x")))), []value{str("eve")}, `{"UserData":{"Cleared":{"#attributes":{"xmlns":"urn:x"},"Who":"eve"}}}`},
-		{"numbers of System as text", el("Event", el("System", el("EventID", text("1")).with(at("Qualifiers", text("0"))), el("Level", sub(0)), el("Execution").with(at("ProcessID", sub(0)), at("x", sub(0))), el("Task", text("01"))), el("EventData", data("Level", text("4")))), []value{str("12")},
-			`{"Event":{"System":{"EventID":{"#attributes":{"Qualifiers":0},"#text":1},"Level":12,"Execution":{"#attributes":{"ProcessID":12,"x":"12"}},"Task":"01"},"EventData":{"Level":"4"}}}`},
+		{
+			"numbers of System as text", el("Event", el("System", el("EventID", text("1")).with(at("Qualifiers", text("0"))), el("Level", sub(0)), el("Execution").with(at("ProcessID", sub(0)), at("x", sub(0))), el("Task", text("01"))), el("EventData", data("Level", text("4")))),
+			[]value{str("12")},
+			`{"Event":{"System":{"EventID":{"#attributes":{"Qualifiers":0},"#text":1},"Level":12,"Execution":{"#attributes":{"ProcessID":12,"x":"12"}},"Task":"01"},"EventData":{"Level":"4"}}}`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -16,51 +16,91 @@ func TestRecords(t *testing.T) {
 	o := format.Options{Name: "auth.log.1", Reference: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)}
 	tests := []struct{ name, line, time, want string }{
 		// RFC 5424 section 6.5.
-		{"example 1", "<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - \xef\xbb\xbf'su root' failed for lonvick on /dev/pts/8", "2003-10-11T22:14:15.003Z",
-			`{"message":"'su root' failed for lonvick on /dev/pts/8","timestamp":"2003-10-11T22:14:15.003Z","host":"mymachine.example.com","program":"su","msgid":"ID47","pri":34,"facility":4,"severity":2}`},
-		{"example 2", "<165>1 2003-08-24T05:14:15.000003-07:00 192.0.2.1 myproc 8710 - - %% It's time to make the do-nuts.", "2003-08-24T12:14:15.000003Z",
-			`{"message":"%% It's time to make the do-nuts.","timestamp":"2003-08-24T05:14:15.000003-07:00","host":"192.0.2.1","program":"myproc","pid":"8710","pri":165,"facility":20,"severity":5}`},
-		{"example 4", `<165>1 2003-10-11T22:14:15.003Z mymachine.example.com evntslog - ID47 [exampleSDID@32473 iut="3" eventSource="Application"][examplePriority@32473 class="high"]`, "2003-10-11T22:14:15.003Z",
-			`{"message":"","timestamp":"2003-10-11T22:14:15.003Z","host":"mymachine.example.com","program":"evntslog","msgid":"ID47","pri":165,"facility":20,"severity":5,"structured_data":{"exampleSDID@32473":{"iut":"3","eventSource":"Application"},"examplePriority@32473":{"class":"high"}}}`},
-		{"escapes", `<13>1 - - - - - [a b="x\"y\]z\\ \n" c=""] text`, "",
-			`{"message":"text","pri":13,"facility":1,"severity":5,"structured_data":{"a":{"b":"x\"y]z\\ \\n","c":""}}}`},
-		{"not quite 5424", `<13>1 2026-01-02T03:04:05Z h app 1 - [broken text`, "2026-01-02T03:04:05Z",
-			`{"message":"app 1 - [broken text","timestamp":"2026-01-02T03:04:05Z","host":"h","pri":13,"facility":1,"severity":5}`},
+		{
+			"example 1", "<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - \xef\xbb\xbf'su root' failed for lonvick on /dev/pts/8", "2003-10-11T22:14:15.003Z",
+			`{"message":"'su root' failed for lonvick on /dev/pts/8","timestamp":"2003-10-11T22:14:15.003Z","host":"mymachine.example.com","program":"su","msgid":"ID47","pri":34,"facility":4,"severity":2}`,
+		},
+		{
+			"example 2", "<165>1 2003-08-24T05:14:15.000003-07:00 192.0.2.1 myproc 8710 - - %% It's time to make the do-nuts.", "2003-08-24T12:14:15.000003Z",
+			`{"message":"%% It's time to make the do-nuts.","timestamp":"2003-08-24T05:14:15.000003-07:00","host":"192.0.2.1","program":"myproc","pid":"8710","pri":165,"facility":20,"severity":5}`,
+		},
+		{
+			"example 4", `<165>1 2003-10-11T22:14:15.003Z mymachine.example.com evntslog - ID47 [exampleSDID@32473 iut="3" eventSource="Application"][examplePriority@32473 class="high"]`, "2003-10-11T22:14:15.003Z",
+			`{"message":"","timestamp":"2003-10-11T22:14:15.003Z","host":"mymachine.example.com","program":"evntslog","msgid":"ID47","pri":165,"facility":20,"severity":5,"structured_data":{"exampleSDID@32473":{"iut":"3","eventSource":"Application"},"examplePriority@32473":{"class":"high"}}}`,
+		},
+		{
+			"escapes", `<13>1 - - - - - [a b="x\"y\]z\\ \n" c=""] text`, "",
+			`{"message":"text","pri":13,"facility":1,"severity":5,"structured_data":{"a":{"b":"x\"y]z\\ \\n","c":""}}}`,
+		},
+		{
+			"not quite 5424", `<13>1 2026-01-02T03:04:05Z h app 1 - [broken text`, "2026-01-02T03:04:05Z",
+			`{"message":"app 1 - [broken text","timestamp":"2026-01-02T03:04:05Z","host":"h","pri":13,"facility":1,"severity":5}`,
+		},
 		// RFC 3164 section 5.4.
-		{"3164", "<34>Oct 11 22:14:15 mymachine su: 'su root' failed for lonvick on /dev/pts/8", "2025-10-11T22:14:15Z",
-			`{"message":"'su root' failed for lonvick on /dev/pts/8","timestamp":"Oct 11 22:14:15","host":"mymachine","program":"su","pri":34,"facility":4,"severity":2}`},
-		{"file of it", "Jan  2 03:04:05 web-1 sshd[812]: Accepted publickey for root", "2026-01-02T03:04:05Z",
-			`{"message":"Accepted publickey for root","timestamp":"Jan  2 03:04:05","host":"web-1","program":"sshd","pid":"812"}`},
-		{"RFC 3339 in a file", "2026-01-02T03:04:05.123456+01:00 web-1 CRON[9]: (root) CMD (x)", "2026-01-02T02:04:05.123456Z",
-			`{"message":"(root) CMD (x)","timestamp":"2026-01-02T03:04:05.123456+01:00","host":"web-1","program":"CRON","pid":"9"}`},
+		{
+			"3164", "<34>Oct 11 22:14:15 mymachine su: 'su root' failed for lonvick on /dev/pts/8", "2025-10-11T22:14:15Z",
+			`{"message":"'su root' failed for lonvick on /dev/pts/8","timestamp":"Oct 11 22:14:15","host":"mymachine","program":"su","pri":34,"facility":4,"severity":2}`,
+		},
+		{
+			"file of it", "Jan  2 03:04:05 web-1 sshd[812]: Accepted publickey for root", "2026-01-02T03:04:05Z",
+			`{"message":"Accepted publickey for root","timestamp":"Jan  2 03:04:05","host":"web-1","program":"sshd","pid":"812"}`,
+		},
+		{
+			"RFC 3339 in a file", "2026-01-02T03:04:05.123456+01:00 web-1 CRON[9]: (root) CMD (x)", "2026-01-02T02:04:05.123456Z",
+			`{"message":"(root) CMD (x)","timestamp":"2026-01-02T03:04:05.123456+01:00","host":"web-1","program":"CRON","pid":"9"}`,
+		},
 		{"no host", "Jan  2 03:04:05 su: hi", "2026-01-02T03:04:05Z", `{"message":"hi","timestamp":"Jan  2 03:04:05","program":"su"}`},
-		{"no tag", "<13>Jan  2 03:04:05 web-1 hello there", "2026-01-02T03:04:05Z",
-			`{"message":"hello there","timestamp":"Jan  2 03:04:05","host":"web-1","pri":13,"facility":1,"severity":5}`},
-		{"kernel", "Jan  2 03:04:05 web-1 kernel: [12.5] x: y", "2026-01-02T03:04:05Z",
-			`{"message":"[12.5] x: y","timestamp":"Jan  2 03:04:05","host":"web-1","program":"kernel"}`},
-		{"path in the tag", "Jan  2 03:04:05 web-1 postfix/smtpd[7]: x", "2026-01-02T03:04:05Z",
-			`{"message":"x","timestamp":"Jan  2 03:04:05","host":"web-1","program":"postfix/smtpd","pid":"7"}`},
+		{
+			"no tag", "<13>Jan  2 03:04:05 web-1 hello there", "2026-01-02T03:04:05Z",
+			`{"message":"hello there","timestamp":"Jan  2 03:04:05","host":"web-1","pri":13,"facility":1,"severity":5}`,
+		},
+		{
+			"kernel", "Jan  2 03:04:05 web-1 kernel: [12.5] x: y", "2026-01-02T03:04:05Z",
+			`{"message":"[12.5] x: y","timestamp":"Jan  2 03:04:05","host":"web-1","program":"kernel"}`,
+		},
+		{
+			"path in the tag", "Jan  2 03:04:05 web-1 postfix/smtpd[7]: x", "2026-01-02T03:04:05Z",
+			`{"message":"x","timestamp":"Jan  2 03:04:05","host":"web-1","program":"postfix/smtpd","pid":"7"}`,
+		},
 		// Devices.
-		{"Cisco ASA", "<166>Oct 11 2024 22:14:15 fw1 : %ASA-6-302013: Built inbound", "2024-10-11T22:14:15Z",
-			`{"message":"Built inbound","timestamp":"Oct 11 2024 22:14:15","host":"fw1","program":"%ASA-6-302013","pri":166,"facility":20,"severity":6}`},
-		{"Cisco IOS", "<189>29: *Jan  1 18:46:11.123: %SYS-5-CONFIG_I: Configured", "2026-01-01T18:46:11.123Z",
-			`{"message":"Configured","timestamp":"*Jan  1 18:46:11.123","program":"%SYS-5-CONFIG_I","pri":189,"facility":23,"severity":5}`},
-		{"Cisco IOS with host", "<189>000029: Jan  1 18:46:11 UTC: router1: %SYS-5-CONFIG_I: Configured", "2026-01-01T18:46:11Z",
-			`{"message":"Configured","timestamp":"Jan  1 18:46:11 UTC","host":"router1","program":"%SYS-5-CONFIG_I","pri":189,"facility":23,"severity":5}`},
-		{"FortiGate", `<189>date=2026-01-02 time=03:04:05 devname="f"`, "",
-			`{"message":"date=2026-01-02 time=03:04:05 devname=\"f\"","pri":189,"facility":23,"severity":5}`},
-		{"Meraki", "<134>1 1767323045.774247467 mx flows src=192.0.2.1 dst=192.0.2.2", "2026-01-02T03:04:05.774247467Z",
-			`{"message":"flows src=192.0.2.1 dst=192.0.2.2","timestamp":"1767323045.774247467","host":"mx","pri":134,"facility":16,"severity":6}`},
-		{"CEF", "<13>Jan  2 03:04:05 gw CEF:0|V|P|1|1|n: m|1|a=b", "2026-01-02T03:04:05Z",
-			`{"message":"CEF:0|V|P|1|1|n: m|1|a=b","timestamp":"Jan  2 03:04:05","host":"gw","pri":13,"facility":1,"severity":5}`},
+		{
+			"Cisco ASA", "<166>Oct 11 2024 22:14:15 fw1 : %ASA-6-302013: Built inbound", "2024-10-11T22:14:15Z",
+			`{"message":"Built inbound","timestamp":"Oct 11 2024 22:14:15","host":"fw1","program":"%ASA-6-302013","pri":166,"facility":20,"severity":6}`,
+		},
+		{
+			"Cisco IOS", "<189>29: *Jan  1 18:46:11.123: %SYS-5-CONFIG_I: Configured", "2026-01-01T18:46:11.123Z",
+			`{"message":"Configured","timestamp":"*Jan  1 18:46:11.123","program":"%SYS-5-CONFIG_I","pri":189,"facility":23,"severity":5}`,
+		},
+		{
+			"Cisco IOS with host", "<189>000029: Jan  1 18:46:11 UTC: router1: %SYS-5-CONFIG_I: Configured", "2026-01-01T18:46:11Z",
+			`{"message":"Configured","timestamp":"Jan  1 18:46:11 UTC","host":"router1","program":"%SYS-5-CONFIG_I","pri":189,"facility":23,"severity":5}`,
+		},
+		{
+			"FortiGate", `<189>date=2026-01-02 time=03:04:05 devname="f"`, "",
+			`{"message":"date=2026-01-02 time=03:04:05 devname=\"f\"","pri":189,"facility":23,"severity":5}`,
+		},
+		{
+			"Meraki", "<134>1 1767323045.774247467 mx flows src=192.0.2.1 dst=192.0.2.2", "2026-01-02T03:04:05.774247467Z",
+			`{"message":"flows src=192.0.2.1 dst=192.0.2.2","timestamp":"1767323045.774247467","host":"mx","pri":134,"facility":16,"severity":6}`,
+		},
+		{
+			"CEF", "<13>Jan  2 03:04:05 gw CEF:0|V|P|1|1|n: m|1|a=b", "2026-01-02T03:04:05Z",
+			`{"message":"CEF:0|V|P|1|1|n: m|1|a=b","timestamp":"Jan  2 03:04:05","host":"gw","pri":13,"facility":1,"severity":5}`,
+		},
 		{"CEF alone", "CEF:0|V|P|1|1|n|1|a=b", "", `{"message":"CEF:0|V|P|1|1|n|1|a=b","raw":"CEF:0|V|P|1|1|n|1|a=b"}`},
 		{"JSON", `<13>{"a": 1}`, "", `{"message":"{\"a\": 1}","pri":13,"facility":1,"severity":5}`},
-		{"cee", `<13>Jan  2 03:04:05 h @cee: {"a":1}`, "2026-01-02T03:04:05Z",
-			`{"message":"@cee: {\"a\":1}","timestamp":"Jan  2 03:04:05","host":"h","pri":13,"facility":1,"severity":5}`},
-		{"audit", "<13>Jan  2 03:04:05 h type=SYSCALL msg=audit(1.2:3): a=b", "2026-01-02T03:04:05Z",
-			`{"message":"type=SYSCALL msg=audit(1.2:3): a=b","timestamp":"Jan  2 03:04:05","host":"h","pri":13,"facility":1,"severity":5}`},
-		{"5424 in 3164", `<13>Jan  2 03:04:05 relay 1 2026-01-02T03:04:01Z h app 7 - [a@1 b="c"] x`, "2026-01-02T03:04:01Z",
-			`{"message":"x","timestamp":"2026-01-02T03:04:01Z","host":"h","program":"app","pid":"7","pri":13,"facility":1,"severity":5,"structured_data":{"a@1":{"b":"c"}}}`},
+		{
+			"cee", `<13>Jan  2 03:04:05 h @cee: {"a":1}`, "2026-01-02T03:04:05Z",
+			`{"message":"@cee: {\"a\":1}","timestamp":"Jan  2 03:04:05","host":"h","pri":13,"facility":1,"severity":5}`,
+		},
+		{
+			"audit", "<13>Jan  2 03:04:05 h type=SYSCALL msg=audit(1.2:3): a=b", "2026-01-02T03:04:05Z",
+			`{"message":"type=SYSCALL msg=audit(1.2:3): a=b","timestamp":"Jan  2 03:04:05","host":"h","pri":13,"facility":1,"severity":5}`,
+		},
+		{
+			"5424 in 3164", `<13>Jan  2 03:04:05 relay 1 2026-01-02T03:04:01Z h app 7 - [a@1 b="c"] x`, "2026-01-02T03:04:01Z",
+			`{"message":"x","timestamp":"2026-01-02T03:04:01Z","host":"h","program":"app","pid":"7","pri":13,"facility":1,"severity":5,"structured_data":{"a@1":{"b":"c"}}}`,
+		},
 		// Broken.
 		{"PRI too large", "<192>x", "", `{"message":"<192>x","raw":"<192>x"}`},
 		{"PRI alone", "<13>", "", `{"message":"","pri":13,"facility":1,"severity":5}`},

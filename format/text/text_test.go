@@ -34,12 +34,16 @@ func TestRecords(t *testing.T) {
 		{"lines", "a\nb\r\n\nc", []string{"a", "b", "c"}},
 		{"white space", "a\n  b\n\tc\nd\n", []string{"a\n  b\n\tc", "d"}},
 		{"white space first", "  a\nb", []string{"  a", "b"}},
-		{"stack trace", "2026-01-02 03:04:05 ERROR x\njava.lang.Error: y\n\tat z\nCaused by: q\n\n\t... 3 more\n2026-01-02 03:04:06 INFO v\n",
-			[]string{"2026-01-02 03:04:05 ERROR x\njava.lang.Error: y\n\tat z\nCaused by: q\n\n\t... 3 more", "2026-01-02 03:04:06 INFO v"}},
+		{
+			"stack trace", "2026-01-02 03:04:05 ERROR x\njava.lang.Error: y\n\tat z\nCaused by: q\n\n\t... 3 more\n2026-01-02 03:04:06 INFO v\n",
+			[]string{"2026-01-02 03:04:05 ERROR x\njava.lang.Error: y\n\tat z\nCaused by: q\n\n\t... 3 more", "2026-01-02 03:04:06 INFO v"},
+		},
 		{"brackets", "[10/Oct/2000:13:55:36 -0700] a\nb\n[10/Oct/2000:13:55:36 -0700] c\n", []string{"[10/Oct/2000:13:55:36 -0700] a\nb", "[10/Oct/2000:13:55:36 -0700] c"}},
 		{"mostly without a time", "2026-01-02 a\nb\nc\nd\n", []string{"2026-01-02 a", "b", "c", "d"}},
-		{"access log", "192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 1\n192.0.2.2 - -\n",
-			[]string{"192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 1", "192.0.2.2 - -"}},
+		{
+			"access log", "192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 1\n192.0.2.2 - -\n",
+			[]string{"192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 1", "192.0.2.2 - -"},
+		},
 		{"NUL and invalid UTF-8", "a\x00\xff\nb", []string{"a\x00\xff", "b"}},
 	}
 	for _, tt := range tests {

@@ -189,30 +189,48 @@ func TestSplit(t *testing.T) {
 	}{
 		{name: "empty"},
 		{name: "blank", in: " \r\n"},
-		{name: "export", in: "\ufeff<?xml version=\"1.0\" encoding=\"utf-8\" standalone=\"yes\"?>\r\n<Events>" + small(1) + "\n" + small(2) + "</Events>\n",
-			want: []at{{1, 2, 68}, {2, 3, 69 + int64(len(small(1)))}}},
+		{
+			name: "export", in: "\ufeff<?xml version=\"1.0\" encoding=\"utf-8\" standalone=\"yes\"?>\r\n<Events>" + small(1) + "\n" + small(2) + "</Events>\n",
+			want: []at{{1, 2, 68}, {2, 3, 69 + int64(len(small(1)))}},
+		},
 		{name: "a line each", in: small(1) + "\r\n" + small(2) + "\r\n", want: []at{{1, 1, 0}, {2, 2, int64(len(small(1))) + 2}}},
 		{name: "run together", in: small(1) + small(2), want: []at{{1, 1, 0}, {2, 1, int64(len(small(1)))}}},
-		{name: "several lines", in: "<!-- a\n -->\n" + strings.ReplaceAll(small(1), "><", ">\n<") + "\n" + small(2),
-			want: []at{{1, 3, 12}, {2, 8, 13 + int64(len(small(1))) + 4}}},
+		{
+			name: "several lines", in: "<!-- a\n -->\n" + strings.ReplaceAll(small(1), "><", ">\n<") + "\n" + small(2),
+			want: []at{{1, 3, 12}, {2, 8, 13 + int64(len(small(1))) + 4}},
+		},
 		{name: "joined files", in: "\ufeff" + small(1) + "\ufeff" + small(2), want: []at{{1, 1, 3}, {2, 1, 6 + int64(len(small(1)))}}},
-		{name: "text between", in: small(1) + " what <b>is</b> this " + small(2), want: []at{{1, 1, 0}, {2, 1, 21 + int64(len(small(1)))}},
-			problems: []string{"bytes outside of events"}},
+		{
+			name: "text between", in: small(1) + " what <b>is</b> this " + small(2), want: []at{{1, 1, 0}, {2, 1, 21 + int64(len(small(1)))}},
+			problems: []string{"bytes outside of events"},
+		},
 		{name: "document type", in: `<!DOCTYPE a [<!ENTITY b "c>">]>` + small(1), want: []at{{1, 1, 31}}, problems: []string{"line 1 (byte 0): a document type"}},
-		{name: "without end before the next", in: "<Event" + ns + "><System>\n" + small(2), want: []at{{2, 2, int64(len("<Event"+ns+"><System>")) + 1}},
-			problems: []string{"line 1 (byte 0): an event without end"}},
-		{name: "without end at the end", in: small(1) + "\n<Event" + ns + "><System>", want: []at{{1, 1, 0}},
-			problems: []string{"line 2 (byte 127): the file ends inside an event"}},
-		{name: "a comment without end", in: "<Event" + ns + "><!-- " + small(2) + small(3), want: []at{{2, 1, int64(len("<Event" + ns + "><!-- "))}, {3, 1, int64(len("<Event" + ns + "><!-- " + small(2)))}},
-			problems: []string{"<!-- has no end"}},
+		{
+			name: "without end before the next", in: "<Event" + ns + "><System>\n" + small(2), want: []at{{2, 2, int64(len("<Event"+ns+"><System>")) + 1}},
+			problems: []string{"line 1 (byte 0): an event without end"},
+		},
+		{
+			name: "without end at the end", in: small(1) + "\n<Event" + ns + "><System>", want: []at{{1, 1, 0}},
+			problems: []string{"line 2 (byte 127): the file ends inside an event"},
+		},
+		{
+			name: "a comment without end", in: "<Event" + ns + "><!-- " + small(2) + small(3), want: []at{{2, 1, int64(len("<Event" + ns + "><!-- "))}, {3, 1, int64(len("<Event" + ns + "><!-- " + small(2)))}},
+			problems: []string{"<!-- has no end"},
+		},
 		{name: "as long as may be", in: exact(event.RecordBytesMax) + small(2), want: []at{{0, 1, 0}, {2, 1, event.RecordBytesMax}}},
-		{name: "a byte too long", in: exact(event.RecordBytesMax+1) + small(2), want: []at{{2, 1, event.RecordBytesMax + 1}},
-			problems: []string{"more than 1048576 bytes"}},
-		{name: "too long", in: small(1) + "\n" + long + "\n" + small(3), want: []at{{1, 1, 0}, {3, 3, int64(len(small(1)+long)) + 2}},
-			problems: []string{"line 2 (byte 127): an event of more than 1048576 bytes"}},
+		{
+			name: "a byte too long", in: exact(event.RecordBytesMax+1) + small(2), want: []at{{2, 1, event.RecordBytesMax + 1}},
+			problems: []string{"more than 1048576 bytes"},
+		},
+		{
+			name: "too long", in: small(1) + "\n" + long + "\n" + small(3), want: []at{{1, 1, 0}, {3, 3, int64(len(small(1)+long)) + 2}},
+			problems: []string{"line 2 (byte 127): an event of more than 1048576 bytes"},
+		},
 		{name: "empty event", in: "<Event/>" + small(2), want: []at{{0, 1, 0}, {2, 1, 8}}},
-		{name: "bad event between", in: small(1) + "\n<Event>\n<a></b></Event>" + small(3), want: []at{{1, 1, 0}, {3, 3, int64(len(small(1))) + 24}},
-			problems: []string{"line 3 (byte 127): end tag </b>"}},
+		{
+			name: "bad event between", in: small(1) + "\n<Event>\n<a></b></Event>" + small(3), want: []at{{1, 1, 0}, {3, 3, int64(len(small(1))) + 24}},
+			problems: []string{"line 3 (byte 127): end tag </b>"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
