@@ -87,10 +87,11 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Limit errors.
+// What is wrong with a container, besides what its reader finds.
 var (
 	errDepth    = fmt.Errorf("containers stand in each other more than %d deep; unpack the outer ones first", DepthMax)
 	errEntries  = fmt.Errorf("more than %d entries in one container; unpack it first", EntriesMax)
+	errEnds     = errors.New("the data ends early")
 	errInflated = fmt.Errorf("more than %d GiB unpacked from one container; unpack it first", InflatedBytesMax>>30)
 )
 
@@ -281,7 +282,7 @@ func (l *layer) Read(p []byte) (int, error) {
 	if l.inflates {
 		l.w.inflated += int64(n)
 	}
-	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = l.damage(err)
 	}
 	return n, err
@@ -291,6 +292,11 @@ func (l *layer) damage(err error) error {
 	var inner *Error
 	if errors.As(err, &inner) {
 		return err // of the container around this one
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		// io.ReadFull gives the same error for any stream that is short, so
+		// a reader of logs would take the damage for the end of its file.
+		err = errEnds
 	}
 	offset := l.in.n
 	if l.buffered != nil {

@@ -198,13 +198,13 @@ func TestWalkDamage(t *testing.T) {
 		{"gzip cut off", g[:len(g)/2], []string{"f=0123456789abcdef"}, []string{"gzip data cannot be read behind compressed byte"}, nil},
 		{"gzip checksum", flipped, []string{"f=" + long}, []string{"gzip data cannot be read behind compressed byte"}, nil},
 		{"gzip, text behind", append(bytes.Clone(g), "tail"...), []string{"f=" + long}, []string{"followed by something else"}, nil},
-		{"gzip head alone", g[:5], nil, nil, []string{"f: byte 5: gzip data cannot be read behind compressed byte 5: unexpected EOF"}},
+		{"gzip head alone", g[:5], nil, nil, []string{"f: byte 5: gzip data cannot be read behind compressed byte 5: the data ends early"}},
 		{"too deep", deep, nil, nil, []string{"f: byte 0: containers stand in each other more than 4 deep"}},
 		{
 			"tar cut off", tarred[:1024+512+100],
 			[]string{"f!/a=A", "f!/b=BBB"},
 			[]string{"", "tar data cannot be read behind compressed byte 1636"},
-			[]string{"f: byte 1636: tar data cannot be read behind compressed byte 1636: unexpected EOF"},
+			[]string{"f: byte 1636: tar data cannot be read behind compressed byte 1636: the data ends early"},
 		},
 		{"zip cut off", zipOf(t, "a", "A")[:20], nil, nil, []string{"f: byte 20: zip data cannot be read behind compressed byte 20: zip: not a valid zip file"}},
 		{"xz", []byte("\xfd7zXZ\x00rest"), nil, nil, []string{"f: byte 0: xz is not supported; unpack it first"}},
@@ -385,4 +385,29 @@ func walkSome(t *testing.T, data []byte) string {
 		t.Fatal(err)
 	}
 	return out.String()
+}
+
+// io.ReadFull answers io.ErrUnexpectedEOF for any short stream, which readers
+// of logs take for the end of the file: a cut-off container must not look so.
+func TestDamageIsNoShortFile(t *testing.T) {
+	t.Parallel()
+	long := []byte(strings.Repeat("0123456789abcdef", 1<<12))
+	for _, data := range [][]byte{
+		gzipped(t, long),
+		zstded(t, long),
+		tarOf(t, "a", string(long))[:5000],
+	} {
+		data = data[:len(data)-10]
+		err := Walk(Input{Name: "f", Reader: bytes.NewReader(data)}, func(e Entry) error {
+			_, err := io.ReadFull(e.Reader, make([]byte, len(long)))
+			var damage *Error
+			if !errors.As(err, &damage) || errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("read of cut-off container: %v", err)
+			}
+			return nil
+		}, func(string, format.Problem) {})
+		if err != nil {
+			t.Error(err)
+		}
+	}
 }
