@@ -66,7 +66,7 @@ type matchEntry struct {
 	format globs
 	hint   globs
 	where  []condition
-	text   []*regexp.Regexp
+	text   []textSearch
 }
 
 // fieldTable maps rule fields to lookups, by exact name and by folded name.
@@ -272,7 +272,7 @@ func (c *compiler) match(d *matchDoc) matchEntry {
 			c.fail(d.place, "text: %v", err)
 			continue
 		}
-		e.text = append(e.text, re)
+		e.text = append(e.text, newTextSearch(re))
 	}
 	return e
 }

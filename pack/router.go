@@ -358,8 +358,8 @@ func (s *Session) holds(e *routedEntry, r *event.Reader) bool {
 	}
 	for _, v := range r.Values(e.text) {
 		text := v.Text[:min(len(v.Text), parsedTextMax)]
-		for _, re := range e.matchEntry.text {
-			if re.Match(text) {
+		for i := range e.matchEntry.text {
+			if e.matchEntry.text[i].match(text) {
 				return true
 			}
 		}
