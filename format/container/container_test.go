@@ -399,7 +399,7 @@ func TestDamageIsNoShortFile(t *testing.T) {
 	} {
 		data = data[:len(data)-10]
 		err := Walk(Input{Name: "f", Reader: bytes.NewReader(data)}, func(e Entry) error {
-			_, err := io.ReadFull(e.Reader, make([]byte, len(long)))
+			_, err := io.ReadFull(e.Reader, make([]byte, len(long)+1))
 			var damage *Error
 			if !errors.As(err, &damage) || errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("read of cut-off container: %v", err)
