@@ -17,7 +17,7 @@ type textSearch struct {
 
 // needsMax bounds the texts of one expression: beyond it, the expression is
 // searched for directly.
-const needsMax = 16
+const needsMax = 64
 
 func newTextSearch(re *regexp.Regexp) textSearch {
 	s := textSearch{re: re}
