@@ -49,11 +49,11 @@ func Format() format.Format {
 	}
 }
 
-// detect knows JSON by its first two tokens: an object or array that begins
-// and goes on as one does.
+// detect knows JSON by its first two tokens, behind the zeros that a rotated
+// log may begin with: an object or array that begins and goes on as one does.
 func detect(head []byte, name string) int {
 	head = lines.Head(head)
-	i := skipSpace(head, 0)
+	i, _ := skipZeros(head, 0)
 	if i == len(head) {
 		return 0
 	}

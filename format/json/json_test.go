@@ -43,9 +43,13 @@ func TestRecords(t *testing.T) {
 			[]string{"line 2 (byte 8): invalid JSON at byte 0: expected a value, found 'h'"},
 		},
 		{
-			"NUL", "{\"a\":1}\n\x00\x00\n{\"a\":3}\n",
-			[]string{`{"a":1}`, `{"a":3}`},
-			[]string{"line 2 (byte 8): invalid JSON at byte 0: expected a value, found '\\x00'"},
+			"zeros", "\x00\x00{\"a\":1}\n\x00\x00 \x00\n{\"a\":3}\x00{\"a\":4}\n",
+			[]string{`{"a":1}`, `{"a":3}`, `{"a":4}`},
+			[]string{
+				"line 1 (byte 0): 2 zero bytes stand where JSON should and are skipped",
+				"line 2 (byte 10): 3 zero bytes stand where JSON should and are skipped",
+				"line 3 (byte 15): 1 zero bytes stand where JSON should and are skipped",
+			},
 		},
 		{
 			"scalar", "{\"a\":1}\n[1]\n\"s\"\n",
@@ -253,7 +257,7 @@ func TestBrokenBounded(t *testing.T) {
 func TestDetect(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
-		`{"a":1}`: true, " \n[ {\"a\"": true, "{}": true, "[]": true, "": false, "{": false,
+		`{"a":1}`: true, "\x00\x00{\"a\"": true, " \n[ {\"a\"": true, "{}": true, "[]": true, "": false, "{": false,
 		"[2026-01-01 00:00:00] x": false, "[Sun Mar 01 00:00:00 2026] [error] x": false, "<13>x": false, "{x}": false,
 	} {
 		if got := Format().Detect([]byte(text), "x") > 0; got != want {

@@ -14,10 +14,12 @@ type parser struct {
 	hint string
 }
 
-// Parse implements format.Parser: one record for each object in the frame.
+// Parse implements format.Parser: one record for each object in the frame. The
+// zeros that a crash or a copy-and-truncate rotation leaves between records are
+// passed over and reported.
 func (p *parser) Parse(b *format.Block, f format.Frame, emit func(*event.Record)) error {
 	raw := b.Data[f.Start:f.End]
-	start := skipSpace(raw, 0)
+	start, zeros := skipZeros(raw, 0)
 	for start < len(raw) {
 		rec := &p.rec
 		n, err := rec.Tree.ParseJSONPrefix(raw[start:])
@@ -35,9 +37,23 @@ func (p *parser) Parse(b *format.Block, f format.Frame, emit func(*event.Record)
 		if !digest(&rec.Tree) {
 			emit(rec)
 		}
-		start = skipSpace(raw, start+n)
+		var more int
+		start, more = skipZeros(raw, start+n)
+		zeros += more
+	}
+	if zeros > 0 {
+		return fmt.Errorf("%d zero bytes stand where JSON should and are skipped", zeros)
 	}
 	return nil
+}
+
+// skipZeros returns the index of the first byte from i on that is neither white
+// space nor zero, and how many were zero.
+func skipZeros(b []byte, i int) (next, zeros int) {
+	for i = skipSpace(b, i); i < len(b) && b[i] == 0; i = skipSpace(b, i+1) {
+		zeros++
+	}
+	return i, zeros
 }
 
 // moved makes the position of a syntax error count from the frame's start.
