@@ -1,5 +1,6 @@
 // Package rulecase reads the cases of a rule: events in their vendor's own
-// shape, and how many of them the rule must match.
+// shape, and how many of them the rule must match; or, for what counts and
+// orders events, steps in time and the exact detections that come of them.
 //
 // A case file is YAML, one suite a file, and decoded strictly: an unknown or
 // repeated key, an alias or a value that JSON cannot hold is an error with its
@@ -26,11 +27,14 @@ const FileBytesMax = 1 << 20
 type Suite struct {
 	// Rule is the id of the rule that the cases are about.
 	Rule string `yaml:"rule"`
+	// Like are events that steps build on, by name.
+	Like map[string]Template `yaml:"like"`
 	// Cases are in the order of the file; at least one.
 	Cases []Case `yaml:"cases"`
 }
 
-// Case is one thing that is shown about a rule.
+// Case is one thing that is shown about a rule: either Events and Matches, or
+// Steps and Expect.
 type Case struct {
 	// Name says in a sentence what the case shows.
 	Name string `yaml:"name"`
@@ -39,6 +43,18 @@ type Case struct {
 	// Matches is how many of Events the rule must match, exactly; 0 makes the
 	// case a near miss. It must be written.
 	Matches *int `yaml:"matches"`
+
+	// Start is the time that the times of steps count from;
+	// [StartDefault] when it is not written.
+	Start Instant `yaml:"start"`
+	// Lateness is how far the watermark stays behind the newest event;
+	// [LatenessDefault] when it is not written.
+	Lateness *Span `yaml:"lateness"`
+	// Steps are what happens, in order; nil in a case with Events.
+	Steps Steps `yaml:"steps"`
+	// Expect are the detections that stand once everything is decided; it must
+	// be written in a case with Steps.
+	Expect *Expect `yaml:"expect"`
 }
 
 // Event is one event of a case: either JSON, or Text in a format. Several
@@ -103,12 +119,19 @@ func (s *Suite) check() error {
 		return errors.New("there are no cases; add some under `cases`")
 	}
 	names := map[string]bool{}
-	for i, c := range s.Cases {
+	for i := range s.Cases {
+		c := &s.Cases[i]
 		switch {
 		case c.Name == "":
 			return fmt.Errorf("case %d has no name; say what it shows", i+1)
 		case names[c.Name]:
 			return fmt.Errorf("two cases are called %q; rename one", c.Name)
+		case c.Steps != nil || c.Expect != nil:
+			if err := c.checkSteps(s.Like); err != nil {
+				return err
+			}
+		case !c.Start.IsZero() || c.Lateness != nil:
+			return fmt.Errorf("case %q has no steps; `start` and `lateness` belong to a case with `steps`", c.Name)
 		case len(c.Events) == 0:
 			return fmt.Errorf("case %q has no events; add at least one", c.Name)
 		case c.Matches == nil:
