@@ -209,6 +209,9 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 		if failOn, err = parseLevel("fail-on", f.failOn); err != nil {
 			return err
 		}
+		if lowest, err := parseLevel("min-level", f.minLevel); err == nil && failOn < lowest {
+			return usageError("--fail-on %s is below --min-level %s, whose rules alone are run; lower --min-level", f.failOn, f.minLevel)
+		}
 	}
 	if !contains(report.Names(), f.output) {
 		return usageError("--output %q is unknown%s\nKnown are %s", f.output, didYouMean(f.output, report.Names()), strings.Join(report.Names(), ", "))

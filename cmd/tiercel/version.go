@@ -26,6 +26,9 @@ func newVersion(p *process) *cobra.Command {
 				Platform string `json:"platform"`
 			}{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			if info, ok := debug.ReadBuildInfo(); ok {
+				if v.Version == "unknown" && info.Main.Version != "" {
+					v.Version = info.Main.Version // built by go install
+				}
 				for _, s := range info.Settings {
 					if s.Key == "vcs.revision" {
 						v.Revision = s.Value
