@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
 	"github.com/tiercel-io/tiercel/event"
@@ -225,6 +227,55 @@ func TestScanEndsWithTheContext(t *testing.T) {
 	}})
 	if !errors.Is(o.err, context.Canceled) || got < 6 {
 		t.Errorf("error %v after %d matches", o.err, got)
+	}
+}
+
+// waitingFS has a named pipe that nobody writes: opening it waits.
+type waitingFS struct {
+	vfs.FS
+	opened  chan struct{}
+	release chan struct{}
+}
+
+type pipeInfo struct{ vfs.FileInfo }
+
+func (pipeInfo) Mode() fs.FileMode { return fs.ModeNamedPipe }
+
+func (w waitingFS) Stat(name string) (vfs.FileInfo, error) {
+	info, err := w.FS.Stat(name)
+	return pipeInfo{info}, err
+}
+
+func (w waitingFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	close(w.opened)
+	<-w.release
+	return w.FS.Open(name, o...)
+}
+
+func TestScanEndsWhileAPipeWaits(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	w := world(t, map[string]string{"pipe": `{"r0":1}`})
+	waiting := waitingFS{FS: w.FS, opened: make(chan struct{}), release: make(chan struct{})}
+	w.FS = waiting
+	defer close(waiting.release)
+	go func() {
+		<-waiting.opened
+		cancel()
+	}()
+	if o := runContext(t, ctx, Config{Env: w, Paths: []string{"pipe"}}); !errors.Is(o.err, context.Canceled) {
+		t.Errorf("error %v", o.err)
+	}
+}
+
+func TestScanReadsAPipe(t *testing.T) {
+	t.Parallel()
+	w := world(t, map[string]string{"pipe": `{"r0":1}`})
+	waiting := waitingFS{FS: w.FS, opened: make(chan struct{}), release: make(chan struct{})}
+	close(waiting.release)
+	w.FS = waiting
+	if o := run(t, Config{Env: w, Paths: []string{"pipe"}}); o.err != nil || len(o.lines) != 1 {
+		t.Errorf("got %q, error %v", o.lines, o.err)
 	}
 }
 

@@ -59,7 +59,10 @@ func (s *scan) read(f *file) {
 			s.fail(f, f.path, format.Problem{Err: errors.New("there is no standard input")})
 			return
 		}
-		in.Reader = interruptible(s.ctx, s.config.Stdin)
+		in.Reader = interruptible(s.ctx, func() (io.ReadCloser, error) { return io.NopCloser(s.config.Stdin), nil })
+		modified = s.config.Env.Clock.Now()
+	} else if f.stream {
+		in.Reader = interruptible(s.ctx, func() (io.ReadCloser, error) { return s.config.Env.FS.Open(f.path) })
 		modified = s.config.Env.Clock.Now()
 	} else {
 		opened, err := s.config.Env.FS.Open(f.path)
@@ -165,14 +168,18 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// interruptible makes a reader that ends with ctx even while r, a terminal or
-// a pipe, waits. The goroutine that reads r then stays until r gives
-// something; it touches nothing that is used again.
-func interruptible(ctx context.Context, r io.Reader) io.Reader {
+// interruptible makes a reader that ends with ctx even while open or what it
+// opened, a named pipe, a terminal or another device, waits. The goroutine then
+// stays until the wait is over; it touches nothing that is used again.
+func interruptible(ctx context.Context, open func() (io.ReadCloser, error)) io.Reader {
 	in, out := io.Pipe()
 	go func() {
-		buf := make([]byte, 64<<10)
-		_, err := io.CopyBuffer(out, struct{ io.Reader }{r}, buf)
+		r, err := open()
+		if err == nil {
+			buf := make([]byte, 64<<10)
+			_, err = io.CopyBuffer(out, struct{ io.Reader }{r}, buf)
+			err = errors.Join(err, r.Close())
+		}
 		out.CloseWithError(err)
 	}()
 	context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })

@@ -18,6 +18,9 @@ type walked struct {
 	path string
 	size int64
 	err  error
+	// stream says that the path names no file but a pipe or a device, which
+	// may make who opens or reads it wait.
+	stream bool
 }
 
 // walk visits the files of paths in order until visit returns false: files as
@@ -49,7 +52,7 @@ func walk(world env.Env, paths []string, visit func(walked) bool) {
 				return
 			}
 		default:
-			if !visit(walked{path: p, size: info.Size()}) {
+			if !visit(walked{path: p, size: info.Size(), stream: !info.Mode().IsRegular()}) {
 				return
 			}
 		}
