@@ -39,6 +39,9 @@ func newDissect(pattern string) (parser, error) {
 		if strings.HasPrefix(p.name, "?") {
 			p.name = ""
 		}
+		if err := checkFieldName(p.name); err != nil {
+			return nil, err
+		}
 		var more bool
 		p.until, rest, more = strings.Cut(after, "%{")
 		if more && p.until == "" {

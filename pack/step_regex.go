@@ -2,7 +2,10 @@ package pack
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
+
+	"github.com/tiercel-io/tiercel/event"
 )
 
 // regexParser makes a field of each named group that took part in the match.
@@ -17,12 +20,25 @@ func newRegexParser(pattern string) (parser, error) {
 		return nil, err
 	}
 	p := &regexParser{re: re, names: re.SubexpNames()}
+	named := false
 	for _, n := range p.names {
-		if n != "" {
-			return p, nil
+		if err := checkFieldName(n); err != nil {
+			return nil, err
 		}
+		named = named || n != ""
 	}
-	return nil, errors.New("the pattern has no named group; write (?P<name>…) around what becomes a field")
+	if !named {
+		return nil, errors.New("the pattern has no named group; write (?P<name>…) around what becomes a field")
+	}
+	return p, nil
+}
+
+// checkFieldName refuses names that a record cannot hold.
+func checkFieldName(name string) error {
+	if len(name) > event.KeyBytesMax {
+		return fmt.Errorf("a field's name has %d bytes, more than %d; shorten it", len(name), event.KeyBytesMax)
+	}
+	return nil
 }
 
 func (p *regexParser) parse(text []byte, out *fields) bool {

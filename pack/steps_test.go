@@ -226,6 +226,7 @@ func FuzzRegex(f *testing.F) {
 
 func FuzzDissect(f *testing.F) {
 	f.Add(`%{a} %{b->},%{?c}x`, "1 2,,3x")
+	f.Add("%{"+strings.Repeat("n", event.KeyBytesMax+1)+"}", "1")
 	f.Fuzz(func(t *testing.T, pattern, text string) {
 		if p, err := newDissect(pattern); err == nil {
 			checkParsed(t, p, text)
