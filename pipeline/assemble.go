@@ -12,9 +12,10 @@ import (
 // other; the largest scripts in public incident logs are some hundred kB.
 const (
 	partsMax          = 4096     // parts of one event
-	partTextBytesMax  = 4 << 20  // text of one event
-	partsWaitBytesMax = 16 << 20 // text of all events that wait
+	partTextBytesMax  = 4 << 20  // text and names of one event
+	partsWaitBytesMax = 16 << 20 // the same of all events that wait
 	partsEventsMax    = 4096     // events that wait
+	sliceBytes        = 24       // of each part's place, on 64-bit machines
 )
 
 // Part is one part of an event that was logged in parts, as PowerShell does
@@ -94,7 +95,8 @@ func (a *assembler) whole(p *Part) *whole {
 			a.lost++
 			a.drop(a.order[0])
 		}
-		w = &whole{texts: make([][]byte, p.Total), missing: p.Total}
+		w = &whole{texts: make([][]byte, p.Total), missing: p.Total, bytes: len(p.Key) + p.Total*sliceBytes}
+		a.bytes += w.bytes
 		a.wait[p.Key] = w
 		a.order = append(a.order, p.Key)
 	}

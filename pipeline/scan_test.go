@@ -174,6 +174,14 @@ func TestAssemblerIsBounded(t *testing.T) {
 			t.Fatalf("%d bytes wait", a.bytes)
 		}
 	}
+	// Names and the places of parts to come count as text does.
+	name := strings.Repeat("k", 1<<20)
+	for i := range 100 {
+		a.add(&found{part: &Part{Key: name + fmt.Sprint(i), Number: 1, Total: partsMax}})
+	}
+	if n := len(a.wait); n > partsWaitBytesMax/len(name) {
+		t.Errorf("%d events with names of %d bytes wait", n, len(name))
+	}
 	for i := range 10 {
 		a.add(&found{part: &Part{Key: "big", Number: i + 1, Total: 20, Text: text}})
 	}
