@@ -8,13 +8,19 @@ import (
 
 // Limits of one rule. The largest public rule has about 1,000 values.
 const (
-	// ValuesMax bounds the values, encodings and list entries included.
+	// ValuesMax bounds the values, encodings included.
 	ValuesMax = 20_000
 	// ValueBytesMax bounds one value after each transformation.
 	ValueBytesMax = 64 << 10
 	// PatternBytesMax bounds all patterns of a rule together, which spellings
 	// and encodings can make larger than its file.
 	PatternBytesMax = 4 << 20
+	// ListValuesMax bounds the values that the lists of placeholders stand for
+	// in a rule, every use and every combination counted. It is what one core
+	// loads in about a second.
+	ListValuesMax = 500_000
+	// ListBytesMax bounds the patterns of those values together.
+	ListBytesMax = 32 << 20
 )
 
 // ValueList is a named list for placeholders.
@@ -39,6 +45,8 @@ type builder struct {
 	placeholders bool
 	values       int
 	patternBytes int
+	listValues   int
+	listBytes    int
 	regexBudget  int
 	full         bool // a limit was reported
 	errored      bool
@@ -83,6 +91,25 @@ func (b *builder) failed() bool { return b.errored }
 // said of it, so that work on it may end.
 func (b *builder) hopeless() bool { return b.errored && len(b.diags) == DiagnosticsMax }
 
+// chargeList counts entries of lists and the bytes of their patterns: lists are
+// data of the site, and much longer than what people write into rules.
+func (b *builder) chargeList(n *doctree.Node, values, bytes int) bool {
+	b.listValues += values
+	b.listBytes += bytes
+	if b.listValues <= ListValuesMax && b.listBytes <= ListBytesMax {
+		return true
+	}
+	if !b.full {
+		b.full = true
+		if b.listValues > ListValuesMax {
+			b.report(n, CodeValuesMany, "shorten the lists, or split the rule", "the lists of the rule have more than %d entries, combinations included", ListValuesMax)
+		} else {
+			b.report(n, CodeValuesMany, "shorten the lists, or split the rule", "the lists of the rule take more than %d bytes, combinations included", ListBytesMax)
+		}
+	}
+	return false
+}
+
 // charge counts values and bytes of patterns against the limits of a rule.
 func (b *builder) charge(n *doctree.Node, values, bytes int) bool {
 	b.values += values
@@ -93,9 +120,9 @@ func (b *builder) charge(n *doctree.Node, values, bytes int) bool {
 	if !b.full {
 		b.full = true
 		if b.values > ValuesMax {
-			b.report(n, CodeValuesMany, "split the rule", "the rule has more than %d values, encodings and list entries included", ValuesMax)
+			b.report(n, CodeValuesMany, "split the rule", "the rule has more than %d values, encodings included", ValuesMax)
 		} else {
-			b.report(n, CodeValuesMany, "split the rule", "the patterns of the rule take more than %d bytes, encodings and list entries included", PatternBytesMax)
+			b.report(n, CodeValuesMany, "split the rule", "the patterns of the rule take more than %d bytes, encodings included", PatternBytesMax)
 		}
 	}
 	return false

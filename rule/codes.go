@@ -98,6 +98,10 @@ const (
 	CodeFilterWithoutNot    Code = "filter-without-not"
 	CodeFilterReference     Code = "filter-reference"
 	CodeFilterUnused        Code = "filter-unused"
+	CodeLookupFile          Code = "lookup-file"
+	CodeLookupRow           Code = "lookup-row"
+	CodeOverrides           Code = "overrides-invalid"
+	CodeOverrideUnused      Code = "override-unused"
 )
 
 // Codes is the table of all codes, in the order of a document's parts.
@@ -187,6 +191,10 @@ var Codes = []CodeInfo{
 	{CodeFilterWithoutNot, Lint, "The condition of the filter has no not: only events that it matches are reported.", "Write not before it if they are to be left out."},
 	{CodeFilterReference, Lint, "The filter names a rule that is not loaded or that it cannot apply to.", "Correct the reference."},
 	{CodeFilterUnused, Lint, "The filter applies to no rule.", "Check its rules and that its logsource is no narrower than theirs."},
+	{CodeLookupFile, Error, "The file of a list as a whole cannot be used.", "Correct it; the other lists were loaded."},
+	{CodeLookupRow, Lint, "A row of a list is left out, or doubtful.", "Correct the line named."},
+	{CodeOverrides, Error, "A part of the overrides file cannot be used; the entry that it is in is left out.", "See the guide to managing rules."},
+	{CodeOverrideUnused, Lint, "An override fits no rule that is loaded, or cannot apply to one of them.", "See tiercel rule overrides for what became of its rule."},
 }
 
 var severities = func() map[Code]Severity {

@@ -42,6 +42,9 @@ type Document struct {
 	section *doctree.Node
 	// semantic holds the digests of the sections that decide matches.
 	semantic []digest
+	// forced and disabled are what [Document.With] changed.
+	forced   bool
+	disabled DisabledReason
 }
 
 // IsSigma reports whether a tree has one of the keys that make a Sigma

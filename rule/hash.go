@@ -92,3 +92,10 @@ func isUUID(s string) bool {
 }
 
 func digestOfText(s string) digest { return sha256.Sum256([]byte(s)) }
+
+// IsID reports whether s can be the id of a document: a UUID of any version.
+func IsID(s string) bool { return isUUID(s) }
+
+// DerivedID returns the UUID version 5 for content that has no id of its own,
+// in the namespace of the ids of documents without one.
+func DerivedID(content string) string { return uuid5(uuid5Namespace, []byte(content)) }

@@ -49,6 +49,10 @@ const (
 	DisabledStatus DisabledReason = "status"
 	// DisabledNeedsValues: no list has the name of one of its placeholders.
 	DisabledNeedsValues DisabledReason = "needs-values"
+	// DisabledOverride: an override of the site says so.
+	DisabledOverride DisabledReason = "override"
+	// DisabledProfile: it is not in the profile chosen.
+	DisabledProfile DisabledReason = "profile"
 )
 
 // Disabled is a document that is not used.
@@ -159,15 +163,21 @@ func (l *linker) unique(docs []*Document) []*Document {
 }
 
 func (l *linker) enabled(d *Document) bool {
-	if l.statusEnabled(d) {
+	if l.wanted(d) {
 		return true
 	}
-	l.set.Disabled = append(l.set.Disabled, Disabled{Kind: d.Kind, Position: d.Position, ID: d.ID, Title: d.Title, Reason: DisabledStatus, Rule: d.rule})
+	reason := d.disabled
+	if reason == "" {
+		reason = DisabledStatus
+	}
+	l.set.Disabled = append(l.set.Disabled, Disabled{Kind: d.Kind, Position: d.Position, ID: d.ID, Title: d.Title, Reason: reason, Rule: d.rule})
 	return false
 }
 
-func (l *linker) statusEnabled(d *Document) bool {
-	return d.meta.status == "" || slices.Contains(l.options.Statuses, d.meta.status)
+// wanted reports whether the site wants a document: what it says of the
+// document itself is stronger than the status.
+func (l *linker) wanted(d *Document) bool {
+	return d.disabled == "" && (d.forced || d.meta.status == "" || slices.Contains(l.options.Statuses, d.meta.status))
 }
 
 // find resolves an id or a name.
@@ -332,5 +342,5 @@ func (l *linker) related(docs []*Document) {
 }
 
 func (l *linker) live(d *Document) bool {
-	return d.Kind != KindRule && l.statusEnabled(d) || l.rules[d] != nil
+	return d.Kind != KindRule && l.wanted(d) || l.rules[d] != nil
 }

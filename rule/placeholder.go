@@ -104,8 +104,8 @@ func (b *builder) expand(n *doctree.Node) [][]Part {
 				}
 			}
 		}
-		if len(out)*len(options) > ValuesMax {
-			b.charge(n, ValuesMax+1, 0)
+		if len(out)*len(options) > ListValuesMax {
+			b.chargeList(n, ListValuesMax+1, 0)
 			return nil
 		}
 		next := make([][]Part, 0, len(out)*len(options))
@@ -115,7 +115,7 @@ func (b *builder) expand(n *doctree.Node) [][]Part {
 				pb.append(head)
 				pb.append(tail)
 				parts := pb.done()
-				if !b.charge(n, 0, patternBytes(parts)) {
+				if !b.chargeList(n, 0, patternBytes(parts)) {
 					return nil
 				}
 				next = append(next, parts)

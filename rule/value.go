@@ -35,7 +35,7 @@ func (b *builder) value(c chain, n *doctree.Node) Value {
 			b.report(n, CodeModifierValue, "remove the wildcards from the value or the list", "%s takes no wildcards", c.lastMode())
 			return nil
 		}
-		if !b.charge(n, 1, len(text)) {
+		if !b.chargeList(n, 1, len(text)) {
 			return nil
 		}
 		v := b.scalarValue(c, n, text, doctree.Int)
@@ -178,7 +178,11 @@ func (b *builder) textValue(c chain, n *doctree.Node) Value {
 		if onlyStars(parts) && (c.anchor != "" || c.field == "") {
 			b.report(n, CodePatternAll, "write '"+c.field+"|exists: true' if that is meant", "the pattern %s with %s matches every value that is present", quote(n.Value), orKeyword(c.anchor))
 		}
-		if len(alternatives) > 1 && !b.charge(n, 1, 0) {
+		count := b.charge
+		if c.expand && len(c.steps) == 0 {
+			count = b.chargeList
+		}
+		if len(alternatives) > 1 && !count(n, 1, 0) {
 			return nil
 		}
 		out = append(out, &Text{Parts: parts, Cased: c.cased, Source: source})

@@ -31,6 +31,10 @@ import (
 type Options struct {
 	// Link decides what of the content is enabled.
 	Link rule.Options
+	// Prepare, when it is not nil, changes the documents before they are
+	// linked: what a site sets of its own. Its diagnostics come behind those
+	// of the files.
+	Prepare func([]*rule.Document) ([]*rule.Document, []rule.Diagnostic)
 	// Workers is how many files are parsed at a time; 0 means the number of
 	// processors.
 	Workers int
@@ -91,10 +95,21 @@ func Load(fs vfs.FS, paths []string, o Options) (*Result, error) {
 		r.Documents = append(r.Documents, f.docs...)
 		r.Diagnostics = append(r.Diagnostics, f.diags...)
 	}
-	var diags []rule.Diagnostic
-	r.Set, diags = rule.Link(r.Documents, o.Link)
-	r.Diagnostics = append(r.Diagnostics, diags...)
+	r.Link(o)
 	return r, nil
+}
+
+// Link prepares and links the documents anew: it replaces Set and adds to
+// Diagnostics.
+func (r *Result) Link(o Options) {
+	var diags []rule.Diagnostic
+	docs := r.Documents
+	if o.Prepare != nil {
+		docs, diags = o.Prepare(docs)
+		r.Diagnostics = append(r.Diagnostics, diags...)
+	}
+	r.Set, diags = rule.Link(docs, o.Link)
+	r.Diagnostics = append(r.Diagnostics, diags...)
 }
 
 // file is what one file held.
