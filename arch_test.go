@@ -41,6 +41,9 @@ var layers = []layer{
 	{pattern: "yamltree", inside: []string{"doctree"}, outside: []string{"go.yaml.in/yaml/v3"}, pure: true},
 	{pattern: "rule", inside: []string{"doctree", "event"}, pure: true},
 	{pattern: "rule/...", inside: []string{"doctree", "event", "rule/...", "yamltree"}, outside: []string{"go.yaml.in/yaml/v3", "github.com/cockroachdb/pebble/v2/vfs"}},
+	{pattern: "ruleset", inside: []string{"doctree", "format", "format/container", "rule/...", "yamltree"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
+	{pattern: "lookup", inside: []string{"rule"}, pure: true},
+	{pattern: "lookup/lookupfile", inside: []string{"lookup", "rule"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "detect", inside: []string{"event", "rule", "detect/..."}, pure: true},
 	{pattern: "detect/...", inside: []string{"event", "rule", "detect/..."}, pure: true},
 	{pattern: "timestamp", inside: []string{"event"}, pure: true},
@@ -56,7 +59,7 @@ var layers = []layer{
 	{pattern: "scenario", pure: true},
 	{pattern: "corpus"},
 	{pattern: "bench", inside: []string{"env", "event", "format/...", "pack", "rule/...", "detect", "pipeline"}, outside: []string{"github.com/valyala/fastjson", "github.com/cockroachdb/pebble/v2/vfs"}},
-	{pattern: "cmd/tiercel", inside: []string{"env", "event", "format/...", "pack", "rule/...", "rules", "detect", "pipeline", "scenario", "report"}, outside: []string{
+	{pattern: "cmd/tiercel", inside: []string{"env", "event", "format/...", "pack", "rule/...", "rules", "detect", "pipeline", "lookup/...", "ruleset", "scenario", "report"}, outside: []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8", "github.com/cockroachdb/pebble/v2/vfs",
 	}},
 }
