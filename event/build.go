@@ -94,8 +94,27 @@ func (t *Tree) EndContainer() {
 	t.shape = append(t.shape, shapeEnd)
 }
 
+// KeyFits reports whether a tree can hold a key: whether it has at most
+// [KeyBytesMax] bytes as it is printed, with the three bytes of U+FFFD for each
+// byte of invalid UTF-8, so that a printed tree can be parsed again.
+func KeyFits(key []byte) bool {
+	const replacementBytes = 3
+	if len(key) <= KeyBytesMax/replacementBytes || len(key) > KeyBytesMax {
+		return len(key) <= KeyBytesMax
+	}
+	n := len(key)
+	for i := 0; i < len(key); {
+		r, size := utf8.DecodeRune(key[i:])
+		if r == utf8.RuneError && size == 1 {
+			n += replacementBytes - 1
+		}
+		i += size
+	}
+	return n <= KeyBytesMax
+}
+
 func (t *Tree) shapeKey(key []byte) {
-	if len(key) > KeyBytesMax {
+	if !KeyFits(key) {
 		t.limit("length of a key in bytes", KeyBytesMax)
 	}
 	if len(key) <= keyShortMax {

@@ -162,6 +162,37 @@ func TestParseJSONLimits(t *testing.T) {
 	}
 }
 
+// A key grows when it is printed if it is not UTF-8; the limit is that of what is
+// printed, so that every tree can be read again.
+func TestKeyFits(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		key  string
+		want bool
+	}{
+		{"", true},
+		{strings.Repeat("k", event.KeyBytesMax), true},
+		{strings.Repeat("k", event.KeyBytesMax+1), false},
+		{strings.Repeat("é", event.KeyBytesMax/2), true},
+		{strings.Repeat("\xff", event.KeyBytesMax/3), true},
+		{strings.Repeat("\xff", event.KeyBytesMax/3+1), false},
+		{strings.Repeat("k", event.KeyBytesMax-3) + "\xff", true},
+		{strings.Repeat("k", event.KeyBytesMax-2) + "\xff", false},
+	} {
+		if got := event.KeyFits([]byte(tt.key)); got != tt.want {
+			t.Errorf("key of %d bytes %.4q…: %v", len(tt.key), tt.key, got)
+		}
+		var tree, again event.Tree
+		if err := tree.ParseJSON([]byte(`{"` + tt.key + `":1}`)); (err == nil) != tt.want {
+			t.Errorf("tree with a key of %d bytes %.4q…: %v", len(tt.key), tt.key, err)
+		} else if err == nil {
+			if err := again.ParseJSON(tree.AppendJSON(nil, 0)); err != nil {
+				t.Errorf("read again: %v", err)
+			}
+		}
+	}
+}
+
 func TestCanonicalNumber(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ in, want string }{

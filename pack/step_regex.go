@@ -35,8 +35,8 @@ func newRegexParser(pattern string) (parser, error) {
 
 // checkFieldName refuses names that a record cannot hold.
 func checkFieldName(name string) error {
-	if len(name) > event.KeyBytesMax {
-		return fmt.Errorf("a field's name has %d bytes, more than %d; shorten it", len(name), event.KeyBytesMax)
+	if !event.KeyFits([]byte(name)) {
+		return fmt.Errorf("a field's name has more than %d bytes; shorten it", event.KeyBytesMax)
 	}
 	return nil
 }

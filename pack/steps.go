@@ -57,7 +57,7 @@ func (f *fields) add(name string, value []byte) {
 
 // addKey adds a field whose name stands in the text.
 func (f *fields) addKey(key, value []byte) {
-	if !f.full() && len(key) > 0 && len(key) <= event.KeyBytesMax {
+	if !f.full() && len(key) > 0 && event.KeyFits(key) {
 		f.list = append(f.list, field{key: key, value: value})
 	}
 }

@@ -192,7 +192,7 @@ func fuzzParser(f *testing.F, p parser, seeds ...string) {
 }
 
 func FuzzKV(f *testing.F) {
-	fuzzParser(f, newKV(kvDoc{}), `a=1 b="x \" y" c=`, `= = "`, `a="\`)
+	fuzzParser(f, newKV(kvDoc{}), `a=1 b="x \" y" c=`, `= = "`, `a="\`, strings.Repeat("\xff", event.KeyBytesMax/2)+"=1")
 }
 
 func FuzzCEF(f *testing.F) {
