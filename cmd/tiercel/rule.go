@@ -16,11 +16,12 @@ import (
 func newRule(p *process) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rule",
-		Short: "Check, explain, measure and list Sigma rules",
+		Short: "Check, explain, measure, list and update Sigma rules",
 		Args:  cobra.ArbitraryArgs,
 		RunE:  unknownVerb,
 	}
-	c.AddCommand(newRuleLint(p), newRuleExplain(p), newRuleBench(p), newRuleList(p))
+	c.AddCommand(newRuleLint(p), newRuleExplain(p), newRuleBench(p), newRuleList(p),
+		newRuleImport(p), newRuleUpdate(p), newRuleRollback(p), newRuleVerify(p), newRuleOverrides(p))
 	return c
 }
 
@@ -47,6 +48,7 @@ func newRuleList(p *process) *cobra.Command {
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
 	c.Flags().StringVar(&f.values, "values", "", "YAML `file` with lists for placeholders")
+	f.site.register(c)
 	c.Flags().StringSliceVar(&f.statuses, "status", nil, "rule `statuses` to enable (default stable,test,experimental)")
 	return c
 }

@@ -62,6 +62,7 @@ func newRuleLint(p *process) *cobra.Command {
 	c.Flags().BoolVar(&strict, "strict", false, "exit with 1 on warnings too")
 	c.Flags().BoolVar(&quiet, "errors-only", false, "leave warnings out")
 	c.Flags().StringVar(&f.values, "values", "", "YAML `file` with lists for placeholders")
+	f.site.register(c)
 	complete(c, "output", []string{"text", "json", "sarif"})
 	return c
 }

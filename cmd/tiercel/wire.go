@@ -20,7 +20,7 @@ import (
 func allFormats() []format.Format { return formats.All() }
 
 // shippedRules loads the rules inside the binary.
-func shippedRules(o rule.Options) (*rulefile.Result, error) {
+func shippedRules(o rulefile.Options) (*rulefile.Result, error) {
 	res := &rulefile.Result{}
 	names, err := fs.Glob(rules.FS, "*/rule.yml")
 	if err != nil {
@@ -36,8 +36,7 @@ func shippedRules(o rule.Options) (*rulefile.Result, error) {
 		res.Diagnostics = append(res.Diagnostics, diags...)
 		res.Files++
 	}
-	set, diags := rule.Link(res.Documents, o)
-	res.Set, res.Diagnostics = set, append(res.Diagnostics, diags...)
+	res.Link(o)
 	return res, nil
 }
 
@@ -47,6 +46,7 @@ type contentFlags struct {
 	packs    []string
 	values   string
 	statuses []string
+	site     siteFlags
 }
 
 // load loads the rules: those of --rules, or the shipped ones.
@@ -59,13 +59,18 @@ func (f *contentFlags) load(world env.Env) (*rulefile.Result, error) {
 		}
 		o.Values = values
 	}
-	if len(f.rules) == 0 {
-		return shippedRules(o)
+	paths, options, diags, err := f.site.prepare(world, f.rules, o)
+	if err != nil {
+		return nil, err
 	}
-	res, err := rulefile.Load(world.FS, f.rules, rulefile.Options{Link: o})
+	if len(f.rules) == 0 {
+		return shippedRules(options)
+	}
+	res, err := rulefile.Load(world.FS, paths, options)
 	if err != nil {
 		return nil, &codedError{exitUsage, err}
 	}
+	res.Diagnostics = append(diags, res.Diagnostics...)
 	return res, nil
 }
 
