@@ -30,9 +30,12 @@ func (s *Scenario) activity(lane, siteIndex int) {
 
 // person lets somebody work at their desk.
 func (s *Scenario) person(ui int32) {
-	s.session(ui)
 	u := &s.fleet.users[ui]
 	h := u.desk
+	if u.until > s.now && max(u.shell.start+second, u.browser.start, u.mail.start) > s.now {
+		return // the desktop, the browser or the mail is still starting
+	}
+	s.session(ui)
 	n := uint64(s.r.below(900) + 100)
 	s.pause(50, 900)
 	switch k := s.r.below(100); {
@@ -235,7 +238,11 @@ func (s *Scenario) machine(h int32) {
 	services, netsvcs := s.boot(h, bootServices), s.boot(h, bootNetsvcs)
 	switch s.r.below(9) {
 	case 0:
-		p := s.spawn(h, -1, &netsvcs, pTaskhost, "", 0, systemLogon)
+		task := pTaskhost
+		if s.r.chance(10) {
+			task = pDefrag
+		}
+		p := s.spawn(h, -1, &netsvcs, task, "", 0, systemLogon)
 		s.exit(h, &p, 2000, 60000)
 	case 1:
 		it := event(systemState, h, -1)

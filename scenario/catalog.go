@@ -86,7 +86,6 @@ var (
 	pMpCmd      = prog(`C:\ProgramData\Microsoft\Windows Defender\Platform\4.18.26010.1\MpCmdRun.exe`, "MpCmdRun.exe", "Microsoft Malware Protection Command Line Utility", windows, vendor, `MpCmdRun.exe -Scan -ScheduleJob -RestrictPrivileges`, system)
 	pWbadmin    = winProg("wbadmin.exe", "WBADMIN.EXE", "Command Line Interface for Microsoft BLB Backup", "wbadmin start backup -backupTarget:\\\\fs-001\\backup -include:C: -quiet", system)
 	pRobocopy   = winProg("Robocopy.exe", "robocopy.exe", "Microsoft Robocopy", `robocopy D:\team \\fs-001\archive\team /MIR /R:2 /LOG+:C:\Logs\archive.log`, system)
-	pMsiexec    = winProg("msiexec.exe", "msiexec.exe", "Windows installer", sys32+"msiexec.exe /V", system)
 	pTiWorker   = prog(`C:\Windows\servicing\TrustedInstaller.exe`, "TrustedInstaller.exe", "Windows Modules Installer", windows, vendor, `C:\Windows\servicing\TrustedInstaller.exe`, system)
 	pInventory  = prog(pf+`Example Inventory\inventory.exe`, "inventory.exe", "Inventory", "Example Inventory", "Example Software", `"C:\Program Files\Example Inventory\inventory.exe" --upload https://inventory.example.com/v1`, system)
 )
@@ -132,10 +131,8 @@ var (
 	pLs      = &program{image: "/usr/bin/ls"}
 	pGrep    = &program{image: "/usr/bin/grep"}
 	pJournal = &program{image: "/usr/bin/journalctl"}
-	pSysctl  = &program{image: "/usr/bin/systemctl"}
 	pDf      = &program{image: "/usr/bin/df"}
 	pTee     = &program{image: "/usr/bin/tee"}
-	pChmod   = &program{image: "/usr/bin/chmod"}
 	pLogrot  = &program{image: "/usr/sbin/logrotate"}
 	pHelper  = &program{image: "/var/tmp/.cache/kworkerd"}
 )
@@ -190,6 +187,5 @@ var (
 	placeUpdate    = place{"update.example.net", net1 | 42, 443}
 	placeTelemetry = place{"telemetry.example.net", net1 | 43, 443}
 	placePackages  = place{"packages.example.org", net1 | 44, 80}
-	placeCloud     = place{"console.cloud.example.net", net1 | 45, 443}
 	placeInventory = place{"inventory.example.com", net1 | 46, 443}
 )

@@ -255,6 +255,8 @@ func (s *Scenario) session(ui int32) {
 	s.exit(h, &init, 3000, 9000)
 	s.pause(800, 4000)
 	s.spawn(h, ui, &u.shell, pOneDrive, "", 0, u.logon)
+	s.pause(200, 2000)
+	s.spawn(h, ui, &u.shell, pTeams, "", 0, u.logon)
 	u.browser, u.mail = process{}, process{}
 
 	site := &s.fleet.sites[s.fleet.hosts[h].site]

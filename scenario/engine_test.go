@@ -1,8 +1,10 @@
 package scenario_test
 
 import (
+	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,48 +23,58 @@ import (
 // engine reads events as the product does: format, packs, shipped rules.
 type engine struct {
 	sigma     *pipeline.Sigma
-	set       *pack.Set
 	evaluator *pipeline.SigmaEvaluator
 	parsers   map[string]format.Parser
 }
 
 // shipped loads the rules of the binary that raise something of their own:
 // not those that only feed correlations.
-func shipped(t testing.TB) []*rule.Rule {
-	t.Helper()
+func shipped() ([]*rule.Rule, error) {
 	var docs []*rule.Document
 	names, err := fs.Glob(rules.FS, "*/rule.yml")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	for _, name := range names {
 		data, err := fs.ReadFile(rules.FS, name)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		d, diags := rulefile.ParseBytes(name, data)
 		if rule.HasErrors(diags) {
-			t.Fatalf("%v", diags)
+			return nil, fmt.Errorf("%v", diags)
 		}
 		docs = append(docs, d...)
 	}
 	set, diags := rule.Link(docs, rule.Options{Experimental: true})
 	if rule.HasErrors(diags) {
-		t.Fatalf("%v", diags)
+		return nil, fmt.Errorf("%v", diags)
 	}
-	return slices.DeleteFunc(slices.Clone(set.Rules), func(r *rule.Rule) bool { return set.Silent(r.ID) || r.Level == rule.Informational })
+	return slices.DeleteFunc(slices.Clone(set.Rules), func(r *rule.Rule) bool { return set.Silent(r.ID) || r.Level == rule.Informational }), nil
 }
+
+// compiled is the engine that all tests share; it is safe for concurrent use.
+var compiled = sync.OnceValues(func() (*pipeline.Sigma, error) {
+	set, err := pack.Embedded()
+	if err != nil {
+		return nil, err
+	}
+	list, err := shipped()
+	if err != nil {
+		return nil, err
+	}
+	return pipeline.NewSigma(list, set, nil), nil
+})
 
 func newEngine(t testing.TB) *engine {
 	t.Helper()
-	set, err := pack.Embedded()
+	sigma, err := compiled()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sigma := pipeline.NewSigma(shipped(t), set, nil)
 	o := format.Options{Reference: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
 	return &engine{
-		sigma: sigma, set: set, evaluator: sigma.NewEvaluator(),
+		sigma: sigma, evaluator: sigma.NewEvaluator(),
 		parsers: map[string]format.Parser{"json": formatjson.Format().NewParser(o), "auditd": auditd.Format().NewParser(o)},
 	}
 }

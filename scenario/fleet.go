@@ -29,7 +29,6 @@ type host struct {
 	skew       int64  // how much its clock is ahead, in nanoseconds
 	records    [4]uint64
 	audit      uint64 // serial of the audit system
-	auditAt    int64
 	processes  uint64
 	logons     uint64
 	sessions   uint32 // of the Linux audit system
@@ -85,8 +84,10 @@ const (
 	sidPrefix = "S-1-5-21-1004336348-1177238915-682003330-"
 )
 
-var firstNames = strings.Fields("ana ben chloe dara elif finn grace hugo ines jonas kofi lena marc nina omar petra quinn rosa sven tara uma viktor wanda yusuf")
-var lastNames = strings.Fields("adler becker costa diaz ekberg fischer gupta hansen ito jansen kaya lindt moreau novak okafor petit quist rossi sato tanaka urban vogel weiss young")
+var (
+	firstNames = strings.Fields("ana ben chloe dara elif finn grace hugo ines jonas kofi lena marc nina omar petra quinn rosa sven tara uma viktor wanda yusuf")
+	lastNames  = strings.Fields("adler becker costa diaz ekberg fischer gupta hansen ito jansen kaya lindt moreau novak okafor petit quist rossi sato tanaka urban vogel weiss young")
+)
 
 // fleet is everything that has a log of its own.
 type fleet struct {

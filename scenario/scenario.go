@@ -184,6 +184,7 @@ type Scenario struct {
 	r     *random
 	truth *Truth
 	pace  uint64
+	usual uint64 // pace of background in this span
 	count int
 
 	// The event that is being written.
@@ -224,6 +225,12 @@ func New(c Config) (*Scenario, error) {
 	s.background.state = setup.next()
 	s.delivery.init(c.Late, int64(c.LateMax), setup.next())
 	s.rhythm.microRate = uint64(c.Rate * microseconds)
+	// What people do takes minutes. A span under an hour is told faster, so
+	// that not too much of it would happen after the end.
+	s.usual = paceFull
+	if span := int64(c.Duration); span < hour {
+		s.usual = uint64(span / (hour / paceFull))
+	}
 	s.newRhythm()
 	s.lay(chosen)
 	s.arrival = s.start
@@ -242,48 +249,26 @@ const (
 
 // arrive lets the next background activity happen.
 func (s *Scenario) arrive() {
-	s.now, s.r, s.truth, s.count, s.pace = s.arrival, &s.background, nil, 0, paceFull
+	s.now, s.r, s.truth, s.count, s.pace = s.arrival, &s.background, nil, 0, s.usual
 	if n := s.queue.len(); n > queueFull {
 		s.pace = paceNone
 	} else if n > queueBrisk {
-		s.pace = paceBrisk
+		s.pace = min(s.pace, paceBrisk)
 	}
 	lane, site := s.pick(s.now)
 	s.activity(lane, site)
-	s.arrival += max(s.gap(max(s.count, 1)), 1)
+	s.arrival += max(s.gap(s.count), 1)
 }
 
 // Next writes the next event into e, or returns false when there is none.
 func (s *Scenario) Next(e *Event) bool {
 	for {
-		if s.delivery.due(s.peek(), e) {
+		next := s.peek()
+		if next >= s.end {
+			return s.delivery.due(forever, e)
+		}
+		if s.delivery.due(next, e) {
 			return true
-		}
-		if !s.happen(e) {
-			return false
-		}
-		if !s.delivery.hold(e, s.due.at) {
-			return true
-		}
-	}
-}
-
-// peek is the earliest time of what has not happened yet.
-func (s *Scenario) peek() int64 {
-	for s.arrival < s.end && (s.queue.len() == 0 || s.arrival <= s.queue.heap[0].at) {
-		s.arrive()
-	}
-	if s.queue.len() == 0 {
-		return 1<<63 - 1
-	}
-	return s.queue.heap[0].at
-}
-
-// happen writes the next event in the order of what happens.
-func (s *Scenario) happen(e *Event) bool {
-	for {
-		if s.peek() >= s.end {
-			return false
 		}
 		s.queue.pop(&s.due)
 		it := &s.due
@@ -297,9 +282,24 @@ func (s *Scenario) happen(e *Event) bool {
 			}
 		default:
 			s.write(e, it)
-			return true
+			if !s.delivery.hold(e, it.at) {
+				return true
+			}
 		}
 	}
+}
+
+const forever = 1<<63 - 1
+
+// peek is the earliest time of what has not happened yet.
+func (s *Scenario) peek() int64 {
+	for s.arrival < s.end && (s.queue.len() == 0 || s.arrival <= s.queue.heap[0].at) {
+		s.arrive()
+	}
+	if s.queue.len() == 0 {
+		return forever
+	}
+	return s.queue.heap[0].at
 }
 
 // write makes the event of an item.

@@ -274,8 +274,10 @@ func (s *Scenario) commandLine(b []byte, it *item, p *process) []byte {
 	return s.expandFor(b, it, p.user, p.n, text, true)
 }
 
-var integrityNames = [...]string{medium: "Medium", high: "High", system: "System"}
-var integritySIDs = [...]string{medium: "S-1-16-8192", high: "S-1-16-12288", system: "S-1-16-16384"}
+var (
+	integrityNames = [...]string{medium: "Medium", high: "High", system: "System"}
+	integritySIDs  = [...]string{medium: "S-1-16-8192", high: "S-1-16-12288", system: "S-1-16-16384"}
+)
 
 // processHead appends the members that name a process in Sysmon's events.
 func (s *Scenario) processHead(b []byte, h *host, at int64, p *process) []byte {

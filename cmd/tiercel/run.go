@@ -123,7 +123,7 @@ func newRoot(p *process) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newScan(p), newRule(p), newPack(p), newVersion(p), newDocs(p))
+	root.AddCommand(newScan(p), newRule(p), newPack(p), newScenario(p), newVersion(p), newDocs(p))
 	return root
 }
 
