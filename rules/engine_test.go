@@ -35,7 +35,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded := content(t)
+	loaded := content(t) // correlations have their own test, in package casetest
 	list := make([]*rule.Rule, 0, len(loaded))
 	for _, r := range loaded {
 		list = append(list, r)

@@ -24,49 +24,103 @@ const (
 
 var uuid4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
-// content loads every shipped rule, by id.
+// content loads every shipped rule, by id: without those that only feed a
+// correlation of the same file.
 func content(t *testing.T) map[string]*rule.Rule {
+	t.Helper()
+	out := map[string]*rule.Rule{}
+	for _, r := range load(t).Rules {
+		if path.Base(path.Dir(r.File)) == r.ID {
+			out[r.ID] = r
+		}
+	}
+	return out
+}
+
+// load loads everything that is shipped; all of it must be in use.
+func load(t *testing.T) *rule.Set {
 	t.Helper()
 	paths, err := fs.Glob(rules.FS, "*/rule.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := rulefile.Load(vfs.Default, paths, rulefile.Options{})
+	r, err := rulefile.Load(vfs.Default, paths, rulefile.Options{Link: rule.Options{Experimental: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range r.Diagnostics {
 		t.Errorf("%s", d)
 	}
-	if len(r.Set.Rules) != len(paths) {
-		t.Errorf("%d of %d rules are enabled", len(r.Set.Rules), len(paths))
+	if n := len(r.Set.Rules) + len(r.Set.Correlations); n != len(r.Documents) {
+		t.Errorf("%d of %d documents are enabled", n, len(r.Documents))
 	}
-	out := make(map[string]*rule.Rule, len(paths))
-	for _, r := range r.Set.Rules {
-		out[r.ID] = r
+	return r.Set
+}
+
+// document is what a test of the metadata looks at, of rules and correlations.
+type document struct {
+	id, file, title, status, author, description, date string
+	tags, references, falsePositives                   []string
+}
+
+// documents are the rules and correlations that folders are named for, by id,
+// and those that only feed a correlation beside them.
+func documents(t *testing.T) (main, fed map[string]document) {
+	t.Helper()
+	main, fed = map[string]document{}, map[string]document{}
+	set := load(t)
+	add := func(d document) {
+		if path.Base(path.Dir(d.file)) == d.id {
+			main[d.id] = d
+		} else {
+			fed[d.id] = d
+		}
 	}
-	return out
+	for _, r := range set.Rules {
+		add(document{r.ID, r.File, r.Title, r.Status, r.Author, r.Description, r.Date, r.Tags, r.References, r.FalsePositives})
+		if r.License != "Apache-2.0" {
+			t.Errorf("%s: license %q", r.ID, r.License)
+		}
+	}
+	for _, c := range set.Correlations {
+		add(document{c.ID, c.File, c.Title, c.Status, c.Author, c.Description, c.Date, c.Tags, c.References, c.FalsePositives})
+	}
+	for id, d := range fed {
+		if !set.Silent(id) {
+			t.Errorf("%s: %q is in the folder of another document and no correlation keeps it silent", d.file, d.title)
+		}
+	}
+	return main, fed
 }
 
 func TestContent(t *testing.T) {
 	t.Parallel()
-	loaded := content(t)
-	if len(loaded) < rulesMin {
-		t.Errorf("%d rules are shipped, want at least %d", len(loaded), rulesMin)
+	if n := len(content(t)); n < rulesMin {
+		t.Errorf("%d rules are shipped, want at least %d", n, rulesMin)
 	}
+	loaded, fed := documents(t)
 	titles := map[string]string{}
-	for id, r := range loaded {
-		if !uuid4.MatchString(id) {
-			t.Errorf("%s: the id is no random UUID", r.File)
+	for _, list := range []map[string]document{loaded, fed} {
+		for id, d := range list {
+			if !uuid4.MatchString(id) {
+				t.Errorf("%s: the id is no random UUID", d.file)
+			}
+			if other, ok := titles[d.title]; ok {
+				t.Errorf("%s and %s are both called %q", id, other, d.title)
+			}
+			titles[d.title] = id
 		}
-		if folder := path.Base(path.Dir(r.File)); folder != id {
-			t.Errorf("folder %s holds the rule %s", folder, id)
+	}
+	for _, d := range loaded {
+		metadata(t, d)
+	}
+	for id, d := range fed {
+		if loaded[path.Base(path.Dir(d.file))].id == "" {
+			t.Errorf("%s: no document has the id of the folder of %s", d.file, id)
 		}
-		if other, ok := titles[r.Title]; ok {
-			t.Errorf("%s and %s are both called %q", id, other, r.Title)
+		if d.author != "Tiercel" || d.status != "test" || d.description == "" || d.date == "" {
+			t.Errorf("%s: author, status, description or date is missing", id)
 		}
-		titles[r.Title] = id
-		metadata(t, r)
 	}
 }
 
@@ -76,19 +130,19 @@ var (
 )
 
 // metadata checks what a person needs besides the logic.
-func metadata(t *testing.T, r *rule.Rule) {
+func metadata(t *testing.T, r document) {
 	t.Helper()
-	if r.Author != "Tiercel" || r.License != "Apache-2.0" {
-		t.Errorf("%s: author %q, license %q", r.ID, r.Author, r.License)
+	if r.author != "Tiercel" {
+		t.Errorf("%s: author %q", r.id, r.author)
 	}
-	if r.Status != "test" && r.Status != "stable" {
-		t.Errorf("%s: status %q", r.ID, r.Status)
+	if r.status != "test" && r.status != "stable" {
+		t.Errorf("%s: status %q", r.id, r.status)
 	}
-	if len(r.Description) < 150 || len(r.FalsePositives) == 0 || len(r.References) < 2 || r.Date == "" {
-		t.Errorf("%s: description, falsepositives, references or date is missing or too short", r.ID)
+	if len(r.description) < 150 || len(r.falsePositives) == 0 || len(r.references) < 2 || r.date == "" {
+		t.Errorf("%s: description, falsepositives, references or date is missing or too short", r.id)
 	}
 	tactics, techniques := 0, 0
-	for _, tag := range r.Tags {
+	for _, tag := range r.tags {
 		switch {
 		case techniqueTag.MatchString(tag):
 			techniques++
@@ -97,7 +151,7 @@ func metadata(t *testing.T, r *rule.Rule) {
 		}
 	}
 	if tactics == 0 || techniques == 0 {
-		t.Errorf("%s: tags %v name no tactic or no technique", r.ID, r.Tags)
+		t.Errorf("%s: tags %v name no tactic or no technique", r.id, r.tags)
 	}
 }
 
@@ -111,7 +165,7 @@ func suites(t *testing.T) map[string]*rulecase.Suite {
 	}
 	out := map[string]*rulecase.Suite{}
 	for _, f := range folders {
-		if !f.IsDir() || f.Name() == "rulecase" {
+		if !f.IsDir() || f.Name() == "rulecase" || f.Name() == "casetest" {
 			continue
 		}
 		s, err := rulecase.Load(here, f.Name()+"/cases.yml")
@@ -130,7 +184,8 @@ func suites(t *testing.T) map[string]*rulecase.Suite {
 func TestEveryRuleHasCases(t *testing.T) {
 	t.Parallel()
 	all := suites(t)
-	for id := range content(t) {
+	loaded, _ := documents(t)
+	for id := range loaded {
 		s := all[id]
 		if s == nil {
 			t.Errorf("%s has no cases", id)
@@ -139,7 +194,7 @@ func TestEveryRuleHasCases(t *testing.T) {
 		delete(all, id)
 		matches, misses := 0, 0
 		for _, c := range s.Cases {
-			if *c.Matches > 0 {
+			if c.Matches != nil && *c.Matches > 0 || c.Expect != nil && len(c.Expect.Detections) > 0 {
 				matches++
 			} else {
 				misses++

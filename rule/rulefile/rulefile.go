@@ -59,7 +59,7 @@ var ErrNoPaths = errors.New("no rule files or folders were named")
 
 // Load reads the files and folders named by paths. Of folders it takes the
 // files ending in .yml or .yaml, at any depth; files and folders whose names
-// begin with a dot are left out unless named themselves. A file reached twice,
+// begin with a dot, and cases.yml, are left out unless named themselves. A file reached twice,
 // by overlapping paths or links, is read once. The error is ErrNoPaths or nil:
 // everything else is a diagnostic.
 func Load(fs vfs.FS, paths []string, o Options) (*Result, error) {

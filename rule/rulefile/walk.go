@@ -95,7 +95,7 @@ func (w *walker) dir(path string, info vfs.FileInfo, depth int) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if strings.HasPrefix(name, ".") {
+		if strings.HasPrefix(name, ".") || name == caseFile {
 			continue
 		}
 		child := w.fs.PathJoin(path, name)
@@ -113,6 +113,9 @@ func (w *walker) dir(path string, info vfs.FileInfo, depth int) {
 		}
 	}
 }
+
+// caseFile holds the cases of the rules beside it (package rulecase).
+const caseFile = "cases.yml"
 
 func isRuleName(name string) bool {
 	name = strings.ToLower(name)

@@ -7,7 +7,7 @@
 // line. Events written as YAML become JSON with their keys in the order of the
 // file, since a rule may search the text of an object. The package keeps no
 // state; its functions are safe for concurrent use. Memory is bounded by
-// [FileBytesMax] and [DepthMax].
+// [FileBytesMax], [DepthMax] and [DeliveredBytesMax].
 package rulecase
 
 import (
@@ -19,6 +19,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 )
+
+// FileName is what the file beside a rule is called that holds its cases.
+const FileName = "cases.yml"
 
 // FileBytesMax bounds a case file. The largest of those shipped has 20 KiB.
 const FileBytesMax = 1 << 20
@@ -118,7 +121,7 @@ func (s *Suite) check() error {
 	if len(s.Cases) == 0 {
 		return errors.New("there are no cases; add some under `cases`")
 	}
-	names := map[string]bool{}
+	names, room := map[string]bool{}, DeliveredBytesMax
 	for i := range s.Cases {
 		c := &s.Cases[i]
 		switch {
@@ -127,7 +130,7 @@ func (s *Suite) check() error {
 		case names[c.Name]:
 			return fmt.Errorf("two cases are called %q; rename one", c.Name)
 		case c.Steps != nil || c.Expect != nil:
-			if err := c.checkSteps(s.Like); err != nil {
+			if err := c.checkSteps(s.Like, &room); err != nil {
 				return err
 			}
 		case !c.Start.IsZero() || c.Lateness != nil:

@@ -99,6 +99,7 @@ func TestFaults(t *testing.T) {
 // file is either valid JSON or text in a known format.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(valid))
+	f.Add([]byte(stepped))
 	f.Add([]byte("rule: r\ncases: [{name: n, events: [{event: {a: 1e5}}], matches: 0}]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Parse(data)
@@ -106,7 +107,13 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, c := range s.Cases {
-			for _, e := range c.Events {
+			events := c.Events
+			for _, step := range c.Steps {
+				for _, d := range step.Deliveries {
+					events = append(events, d.Event)
+				}
+			}
+			for _, e := range events {
 				if e.JSON != nil && !json.Valid(e.JSON) {
 					t.Errorf("not JSON: %q", e.JSON)
 				}

@@ -16,6 +16,8 @@ import (
 const (
 	// DeliveriesMax bounds the events of one case, repetitions included.
 	DeliveriesMax = 100_000
+	// DeliveredBytesMax bounds the bytes of all events of one file.
+	DeliveredBytesMax = 64 << 20
 	// SpanMax bounds times within a case: longer than any window.
 	SpanMax = 400 * 24 * time.Hour
 )
@@ -338,7 +340,8 @@ func (c *Case) LatenessOr() time.Duration {
 }
 
 // checkSteps checks a case with steps and expands its events.
-func (c *Case) checkSteps(like map[string]Template) error {
+// room is how many bytes the events of the file may still have.
+func (c *Case) checkSteps(like map[string]Template, room *int) error {
 	switch {
 	case len(c.Events) > 0 || c.Matches != nil:
 		return fmt.Errorf("case %q has steps as well as events or matches; keep one of the two", c.Name)
@@ -347,7 +350,7 @@ func (c *Case) checkSteps(like map[string]Template) error {
 	case c.Expect == nil:
 		return fmt.Errorf("case %q does not say what is detected; write `expect`, with the detections or `none`", c.Name)
 	}
-	x := expansion{like: like, start: c.Began(), clock: c.Began()}
+	x := expansion{like: like, start: c.Began(), clock: c.Began(), room: room}
 	for i := range c.Steps {
 		if err := x.step(&c.Steps[i]); err != nil {
 			return fmt.Errorf("case %q: %w", c.Name, err)
@@ -364,6 +367,7 @@ type expansion struct {
 	like         map[string]Template
 	start, clock time.Time
 	delivered    int
+	room         *int
 }
 
 func (x *expansion) step(s *Step) error {
@@ -405,6 +409,9 @@ func (x *expansion) step(s *Step) error {
 		}
 		if d.Event, err = f.fill(&b); err != nil {
 			return err
+		}
+		if *x.room -= len(d.JSON) + len(d.Text); *x.room < 0 {
+			return fmt.Errorf("line %d: the events of the file have more than %d bytes; repeat less", s.Line, DeliveredBytesMax)
 		}
 		if f.timed {
 			d.Time = f.time
