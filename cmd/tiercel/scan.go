@@ -175,7 +175,8 @@ func (f *scanFlags) prepare(p *process, measured bool) (pipeline.Config, *pipeli
 	}
 	var enabled []*rule.Rule
 	for _, r := range res.Set.Rules {
-		if r.Level >= minLevel {
+		// What only feeds correlations is no match of its own.
+		if r.Level >= minLevel && !res.Set.Silent(r.ID) {
 			enabled = append(enabled, r)
 		}
 	}

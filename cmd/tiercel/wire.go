@@ -19,8 +19,10 @@ import (
 // allFormats are the formats of this binary.
 func allFormats() []format.Format { return formats.All() }
 
-// shippedRules loads the rules inside the binary.
+// shippedRules loads the rules inside the binary. Experimental features are on:
+// those that the shipped correlations use are tested with them.
 func shippedRules(o rulefile.Options) (*rulefile.Result, error) {
+	o.Link.Experimental = true
 	res := &rulefile.Result{}
 	names, err := fs.Glob(rules.FS, "*/rule.yml")
 	if err != nil {
