@@ -239,11 +239,7 @@ func (b *builder) item(x *rule.Item) int32 {
 			kids = append(kids, b.value(x, item, slot, v))
 			continue
 		}
-		var alternatives []int32
-		for _, w := range any.X {
-			alternatives = append(alternatives, b.value(x, item, slot, w))
-		}
-		kids = append(kids, b.group(opOr, alternatives))
+		kids = append(kids, b.group(opOr, b.alternatives(x, item, slot, any.X)))
 	}
 	op := opOr
 	if x.All {
@@ -258,6 +254,11 @@ func (b *builder) item(x *rule.Item) int32 {
 
 func (b *builder) value(x *rule.Item, item, slot int32, v rule.Value) int32 {
 	p, key := newPredicate(v, slot, x.Field == "", b.slotOf)
+	return b.predicate(p, key, item)
+}
+
+// predicate makes a node that asks p, which all who ask it share.
+func (b *builder) predicate(p predicate, key predKey, item int32) int32 {
 	id, ok := b.byKey[key]
 	if !ok {
 		id = int32(len(b.preds))

@@ -29,6 +29,8 @@ const (
 	predCompare                  // ordering of numbers
 	predTimePart                 // part of a timestamp
 	predFieldRef                 // comparison with another field
+	predSet                      // text fits one of many literals
+	predNetworks                 // address in one of many networks
 )
 
 // predicate is one question about one slot. Equal questions of all rules of a
@@ -42,7 +44,7 @@ type predicate struct {
 	slot    int32
 	other   int32  // slot of the other field of a predFieldRef
 	lit     string // folded unless cased; of a predNumber its canonical spelling, of a predRegexp what it requires
-	arg     any    // *glob, *expression, netip.Prefix or the rule.Value
+	arg     any    // *glob, *expression, netip.Prefix, *valueSet, networkSet or the rule.Value
 }
 
 // expression is a regular expression behind its prefilter.
@@ -241,6 +243,11 @@ func (m *Matcher) first(p *predicate) int {
 			ok = x.matches(v.text, v.raw)
 		case predCIDR:
 			ok = inNetwork(v.raw, p.arg.(netip.Prefix))
+		case predSet:
+			ok = p.arg.(*valueSet).matches(text)
+		case predNetworks:
+			a, isAddress := address(v.raw)
+			ok = isAddress && p.arg.(networkSet).contains(a)
 		case predCompare:
 			ok = compares(v.raw, p)
 		case predTimePart:
@@ -287,12 +294,8 @@ func ordered(op rule.CompareOp, order int) bool {
 // inNetwork reports whether text is an address inside network [D34]: strictly
 // spelled, its zone ignored, an IPv4-mapped one taken as IPv4.
 func inNetwork(text []byte, network netip.Prefix) bool {
-	const longest = 64 // an IPv6 address has at most 45 characters, a zone follows
-	if len(text) == 0 || len(text) > longest {
-		return false
-	}
-	addr, err := netip.ParseAddr(string(text))
-	return err == nil && network.Contains(addr.WithZone("").Unmap())
+	a, ok := address(text)
+	return ok && network.Contains(a)
 }
 
 func (m *Matcher) fieldRef(p *predicate) bool {
