@@ -13,20 +13,25 @@ func TestNeededTexts(t *testing.T) {
 	for pattern, want := range map[string][]string{
 		`abc`:                   {"abc"},
 		`^\d+ query: (\S+)$`:    {" query: "},
-		`(?:IN|CH) x|long text`: {" x", "long text"},
+		`(?:IN|CH) x|long text`: {" x", "|", "long text"},
 		`(?i)abc`:               nil,
 		`a*`:                    nil,
 		`(abc)?d`:               {"d"},
 		`(abc)+`:                {"abc"},
 		`(ab){2,3}`:             {"ab"},
 		`(abc){0,3}`:            nil,
-		`abc|\d`:                nil,
+		`abc|[a-z]+`:            {"abc", "|"},
 		`[a-z]+`:                nil,
 		``:                      nil,
 	} {
 		var got []string
-		for _, n := range newTextSearch(regexp.MustCompile(pattern)).needs {
-			got = append(got, string(n))
+		for i, a := range newTextSearch(regexp.MustCompile(pattern)) {
+			if i > 0 {
+				got = append(got, "|")
+			}
+			for _, n := range a.needs {
+				got = append(got, string(n))
+			}
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s needs %q, want %q", pattern, got, want)
@@ -50,7 +55,7 @@ func TestSearchEqualsItsExpression(t *testing.T) {
 		s := newTextSearch(re)
 		text := []byte(rapid.StringMatching(`[abcAB1]{0,12}`).Draw(t, "text"))
 		if got, want := s.match(text), re.Match(text); got != want {
-			t.Fatalf("%s on %s: %v with needs %q, want %v", pattern, text, got, s.needs, want)
+			t.Fatalf("%s on %s: %v with %v, want %v", pattern, text, got, s, want)
 		}
 	})
 }
