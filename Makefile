@@ -53,8 +53,9 @@ race:
 generated: build
 	@bin/tiercel docs --check docs/reference
 
-content: build ## lint the shipped rules and run the packs' samples
+content: build ## lint the shipped rules, run their cases and the packs' samples
 	@bin/tiercel rule lint
+	@bin/tiercel rule test rules
 	@bin/tiercel pack test pack/packs
 
 bench: ## speed, memory and allocations, next to a bare JSON parse of the same bytes

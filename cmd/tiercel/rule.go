@@ -20,7 +20,7 @@ func newRule(p *process) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  unknownVerb,
 	}
-	c.AddCommand(newRuleLint(p), newRuleExplain(p), newRuleBench(p), newRuleList(p),
+	c.AddCommand(newRuleLint(p), newRuleExplain(p), newRuleBench(p), newRuleList(p), newRuleTest(p), newRuleNew(p),
 		newRuleImport(p), newRuleUpdate(p), newRuleRollback(p), newRuleVerify(p), newRuleOverrides(p))
 	return c
 }

@@ -20,15 +20,18 @@ import (
 
 func newRuleExplain(p *process) *cobra.Command {
 	var f scanFlags
-	var eventAt string
+	var eventAt, whyNotCase string
 	c := &cobra.Command{
 		Use:   "explain RULE",
 		Short: "Say in words what a rule asks, and why it matches an event or not",
 		Long: "RULE is a rule file, or the id or title of a rule of --rules or the shipped ones.\n\n" +
 			"With --event FILE:N the rule is evaluated on the N-th record of the file (from 1), and every\n" +
 			"question is printed with its answer, the value found and the value of the rule that decided.\n" +
-			"Without N it is the first record that matches, or else the first that the rule asks for.",
-		Example: "  tiercel rule explain ./my-rule.yml\n  tiercel rule explain 0c37b812 --event security.evtx:42",
+			"Without N it is the first record that matches, or else the first that the rule asks for.\n\n" +
+			"With --why-not CASE the cases beside the rule with that in their names are run, and what they\n" +
+			"expect and did not get is explained: the first predicate, field, group, window or threshold\n" +
+			"that stopped it.",
+		Example: "  tiercel rule explain ./my-rule.yml\n  tiercel rule explain 0c37b812 --event security.evtx:42\n  tiercel rule explain ./my-rule --why-not 'ten failures'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError("rule explain needs one rule: a file, an id or a title\nRun 'tiercel rule list' for the shipped ones")
@@ -36,10 +39,14 @@ func newRuleExplain(p *process) *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if whyNotCase != "" {
+				return whyNot(p, &f.content, args[0], whyNotCase)
+			}
 			return explain(c.Context(), p, &f, args[0], eventAt)
 		},
 	}
 	f.register(c)
+	c.Flags().StringVar(&whyNotCase, "why-not", "", "explain what the `case` of the rule expects and did not get")
 	c.Flags().StringVarP(&eventAt, "event", "e", "", "`FILE[:N]`: also explain how the rule comes out on this record")
 	return c
 }
