@@ -58,7 +58,7 @@ func (d detector) sliding() bool {
 		return false
 	}
 	for _, t := range d.thresholds {
-		if t.Op != rule.OpGt && t.Op != rule.OpGte {
+		if d.kind != rule.TemporalOrdered && t.Op != rule.OpGt && t.Op != rule.OpGte {
 			return false
 		}
 	}
@@ -110,7 +110,7 @@ func (d detector) slide(moments []moment) []episode {
 				window = append(window, moments[j])
 			}
 		}
-		value, evidence, holds := d.judge(window, true)
+		value, evidence, holds := d.judge(window)
 		switch {
 		case holds && open:
 			e := &out[len(out)-1]
@@ -141,7 +141,7 @@ func (d detector) windows(moments []moment) []episode {
 			end++
 		}
 		window := moments[i:end]
-		if value, _, holds := d.judge(window, false); holds {
+		if value, _, holds := d.judge(window); holds {
 			out = append(out, episode{anchor: window[0], completing: window[len(window)-1], value: value, evidence: window})
 		}
 		i = end

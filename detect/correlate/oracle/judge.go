@@ -11,9 +11,8 @@ import (
 )
 
 // judge returns the figure of a window, the moments that contribute, and
-// whether the condition holds. In a sliding window a chain must end with the
-// last moment; in one that is decided at its close it may end anywhere.
-func (d detector) judge(window []moment, sliding bool) (value float64, evidence []moment, holds bool) {
+// whether the condition holds.
+func (d detector) judge(window []moment) (value float64, evidence []moment, holds bool) {
 	if len(window) == 0 {
 		return 0, nil, false
 	}
@@ -29,7 +28,7 @@ func (d detector) judge(window []moment, sliding bool) (value float64, evidence 
 		}
 		value = d.figure(numbers)
 	default:
-		return d.temporal(window, sliding)
+		return d.temporal(window)
 	}
 	return value, window, d.within(value)
 }
@@ -64,7 +63,7 @@ func percentile(numbers []float64, p float64) float64 {
 }
 
 // temporal judges the window of a temporal type.
-func (d detector) temporal(window []moment, sliding bool) (float64, []moment, bool) {
+func (d detector) temporal(window []moment) (float64, []moment, bool) {
 	has := map[string]bool{}
 	met := 0
 	for r, name := range d.names {
@@ -82,6 +81,7 @@ func (d detector) temporal(window []moment, sliding bool) (float64, []moment, bo
 	}
 	if d.absence() {
 		positive, negative := d.signs()
+		value = float64(len(positive))
 		for _, m := range window[1:] {
 			if slices.ContainsFunc(negative, m.meets) {
 				return value, nil, false
@@ -96,37 +96,31 @@ func (d detector) temporal(window []moment, sliding bool) (float64, []moment, bo
 	if d.expr != nil {
 		listed, _ = d.signs()
 	}
-	last := listed[len(listed)-1]
-	if sliding && !window[len(window)-1].meets(last) {
-		return value, nil, false
-	}
 	start := chain(window, listed)
 	if start < 0 {
 		return value, nil, false
 	}
-	return value, window[start:], d.within(value)
+	return float64(len(listed)), window[start:], true
 }
 
 // chain returns where the latest chain of the rules starts within the window,
-// or -1 if there is none. It tries every moment for the last rule, and for each
-// every earlier moment for the rule before.
+// or -1 if there is none. It goes back from the end and takes the latest moment
+// for the last rule, before that the latest for the one before, and so on.
 func chain(window []moment, rules []int) int {
-	if len(rules) == 0 {
-		return -1
-	}
-	latest := -1
-	last := len(rules) - 1
-	for i := len(window) - 1; i >= 0; i-- {
-		if !window[i].meets(rules[last]) {
-			continue
+	start := -1
+	for _, r := range slices.Backward(rules) {
+		start = -1
+		for i, m := range window {
+			if m.meets(r) {
+				start = i
+			}
 		}
-		start := i
-		if last > 0 {
-			start = chain(window[:i], rules[:last])
+		if start < 0 {
+			return -1
 		}
-		latest = max(latest, start)
+		window = window[:start]
 	}
-	return latest
+	return start
 }
 
 // countable reports whether a hit has what the detector counts.

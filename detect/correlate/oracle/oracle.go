@@ -100,9 +100,6 @@ func Detections(cfg Config, hits []Hit) []Detection {
 			}
 		}
 		episodesOf[c] = d.episodes(in)
-		if silenced(cfg, c.ID) {
-			continue
-		}
 		for _, e := range episodesOf[c] {
 			found = append(found, e.detection(cfg.Tenant, d, -1, index))
 		}
@@ -128,8 +125,8 @@ func Detections(cfg Config, hits []Hit) []Detection {
 	return found
 }
 
-// silenced reports whether some correlation names that id and none of those
-// lets it raise detections of its own.
+// silenced reports whether some correlation names the rule of that id and none
+// of those lets it raise detections of its own. Correlations are never silent.
 func silenced(cfg Config, id string) bool {
 	named := false
 	for _, c := range cfg.Correlations {

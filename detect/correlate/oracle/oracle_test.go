@@ -177,15 +177,16 @@ func TestDetections(t *testing.T) {
 		{"ordered, the latest chain", "0 a; 60 b; 240 a; 270 b; 360 c", correlation(rule.TemporalOrdered, abc, gte(3)), nil, []string{"5: 3 4 5 = 3"}},
 		{"ordered, equal times", "0 a; 0 b", correlation(rule.TemporalOrdered, ab, gte(2)), nil, []string{"2: 1 2 = 2"}},
 		{"ordered, what lies between", "0 a; 1 c; 2 b", correlation(rule.TemporalOrdered, refs(ruleA, ruleB), gte(2)), nil, []string{"3: 1 3 = 2"}},
-		{"ordered, a first step re-arms", "0 a; 1 b; 2 a; 3 b", correlation(rule.TemporalOrdered, ab, gte(2)), nil, []string{"2: 1 2 = 2", "4: 3 4 = 2"}},
+		{"ordered, a first step updates", "0 a; 1 b; 2 a; 3 b", correlation(rule.TemporalOrdered, ab, gte(2)), nil, []string{"2: 1 2 3 4 = 2"}},
+		{"ordered, a window without a chain re-arms", "0 a; 1 b; 301 a; 302 b; 303 b", correlation(rule.TemporalOrdered, ab, gte(2)), nil, []string{"2: 1 2 = 2", "4: 3 4 5 = 2"}},
 		{"ordered, a last step updates", "0 a; 1 b; 2 b", correlation(rule.TemporalOrdered, ab, gte(2)), nil, []string{"2: 1 2 3 = 2"}},
 		{"ordered, two for three rules is no chain", "0 a; 1 a,b; 2 c", correlation(rule.TemporalOrdered, abc, gte(3)), nil, []string{"3: 1 2 3 = 3"}},
-		{"ordered, eq at the close", "0 a; 1 b; 2 a", correlation(rule.TemporalOrdered, ab, rule.Threshold{Op: rule.OpEq, N: 2}), nil, []string{"1: 1 2 3 = 2"}},
+		{"ordered, eq says no more than gte", "0 a; 1 b; 2 a", correlation(rule.TemporalOrdered, ab, rule.Threshold{Op: rule.OpEq, N: 2}), nil, []string{"2: 1 2 3 = 2"}},
 
 		{"absence", "0 a; 400 a; 500 b; 1000 a", inWords(correlation(rule.TemporalOrdered, ab), both(ref("a"), not(ref("b")))), nil, []string{"1: 1 = 1", "4: 4 = 1"}},
 		{"absence, both ends", "0 a; 300 b; 1000 a; 1300.000001 b", inWords(correlation(rule.TemporalOrdered, ab), both(ref("a"), not(ref("b")))), nil, []string{"3: 3 = 1"}},
 		{"absence, what was before does not count", "0 b; 1 a; 2 a", inWords(correlation(rule.TemporalOrdered, ab), both(ref("a"), not(ref("b")))), nil, []string{"2: 2 3 = 1"}},
-		{"absence, the opening event itself does not count", "0 a,b", inWords(correlation(rule.TemporalOrdered, ab), both(ref("a"), not(ref("b")))), nil, []string{"1: 1 = 2"}},
+		{"absence, the opening event itself does not count", "0 a,b", inWords(correlation(rule.TemporalOrdered, ab), both(ref("a"), not(ref("b")))), nil, []string{"1: 1 = 1"}},
 		{"absence, after two in order", "0 a; 1 c; 1000 a; 1001 c; 1002 b; 2000 c; 2001 a", inWords(correlation(rule.TemporalOrdered, abc), both(ref("a"), ref("c"), not(ref("b")))), nil, []string{"1: 1 2 = 2"}},
 
 		{"aliases", "0 a src=192.0.2.1; 1 b dst=192.0.2.1", with(correlation(rule.Temporal, ab, gte(2)), func(c *rule.Correlation) {
@@ -211,10 +212,12 @@ func TestDetections(t *testing.T) {
 			slices.SortFunc(found, func(a, b Detection) int { return cmp.Compare(a.AnchorTime, b.AnchorTime) })
 			var got []string
 			for _, d := range found {
-				if d.Correlation != index || d.Rule != -1 {
-					t.Errorf("a detection of correlation %d, rule %d", d.Correlation, d.Rule)
+				if d.Rule != -1 {
+					t.Errorf("a detection of rule %d", d.Rule)
 				}
-				got = append(got, brief(d))
+				if d.Correlation == index {
+					got = append(got, brief(d))
+				}
 			}
 			if diff := gocmp.Diff(x.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
