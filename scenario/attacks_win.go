@@ -132,8 +132,8 @@ var kerberoasting = attack{
 		}},
 		{name: "directory replicated", technique: "T1003.006", repeat: 3, after: minutes(1, 5), every: seconds(1, 5), do: func(s *Scenario, r *running) {
 			rights := [...]string{"1131f6aa-9c07-11d1-f79f-00c04fc2dcd2", "1131f6ad-9c07-11d1-f79f-00c04fc2dcd2", "89e95b76-444d-4c62-991a-0facbeda640c"}
-			it := event(securityReplication, s.fleet.dc, r.user)
-			it.s2, it.logon = rights[r.round], r.logon
+			it := event(securityReplication, s.fleet.dc, -1)
+			it.s1, it.n, it.s2, it.logon = "svc_backup", 3, rights[r.round], r.logon
 			s.put(&it)
 		}},
 	},

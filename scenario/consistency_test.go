@@ -40,7 +40,7 @@ type windowsWorld struct {
 	records  map[string]uint64 // by host and channel
 	images   map[string]string // by host and process GUID
 	pids     map[string]string
-	logons   map[string]bool // by host and logon id
+	logons   map[string]string // who, by host and logon id
 	resolved map[string]string
 }
 
@@ -74,14 +74,15 @@ func (w *windowsWorld) see(e *Event) {
 	if sys.Channel == "Security" {
 		switch sys.EventID {
 		case 4624:
-			w.logons[host+d["TargetLogonId"]] = true
+			w.logons[host+d["TargetLogonId"]] = d["TargetUserName"]
 		case 4634:
-			if !w.logons[host+d["TargetLogonId"]] {
-				t.Errorf("%s: logoff of %s without logon", host, d["TargetLogonId"])
+			if who := w.logons[host+d["TargetLogonId"]]; who == "" || who != d["TargetUserName"] {
+				t.Errorf("%s: %s logs off from %s, which is of %q", host, d["TargetUserName"], d["TargetLogonId"], who)
 			}
-		case 4688, 4672, 4732, 5140:
-			if id := d["SubjectLogonId"]; id != "0x3e7" && !w.logons[host+id] {
-				t.Errorf("%s: event %d in session %s without logon", host, sys.EventID, id)
+		case 4688, 4662, 4672, 4732, 5140:
+			id := d["SubjectLogonId"]
+			if who := w.logons[host+id]; id != "0x3e7" && who != d["SubjectUserName"] {
+				t.Errorf("%s: event %d of %s in session %s, which is of %q", host, sys.EventID, d["SubjectUserName"], id, who)
 			}
 		}
 		return
@@ -96,8 +97,8 @@ func (w *windowsWorld) see(e *Event) {
 			t.Errorf("%s twice", guid)
 		}
 		w.images[host+d["ProcessGuid"]], w.pids[host+d["ProcessGuid"]] = d["Image"], d["ProcessId"]
-		if id := d["LogonId"]; id != "0x3e7" && !w.logons[host+id] {
-			t.Errorf("%s: process %s in session %s without logon", host, d["Image"], id)
+		if id := d["LogonId"]; id != "0x3e7" && d["User"] != domainName+`\`+w.logons[host+id] {
+			t.Errorf("%s: process %s of %s in session %s, which is of %q", host, d["Image"], d["User"], id, w.logons[host+id])
 		}
 		if at := guidStart(t, d["ProcessGuid"]); at.After(e.Time) || e.Time.Sub(at) > 2*time.Second {
 			t.Errorf("%s: process of %s starts at %s", host, at, e.Time)
@@ -141,7 +142,7 @@ func TestLogsFitTogether(t *testing.T) {
 	s := mustNew(t, Config{Seed: 4, Rate: 0.6, Hosts: 30, Skew: time.Minute})
 	w := &windowsWorld{
 		t: t, start: s.config.Start.Add(-s.config.Skew), records: map[string]uint64{}, images: map[string]string{}, pids: map[string]string{},
-		logons: map[string]bool{}, resolved: map[string]string{},
+		logons: map[string]string{}, resolved: map[string]string{},
 	}
 	connections := map[string]zeekEvent{}
 	serials := map[string]uint64{}

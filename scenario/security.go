@@ -139,8 +139,13 @@ func (s *Scenario) security(b []byte, it *item, h *host) []byte {
 	case securityReplication:
 		b = append(b, `"ObjectServer":"DS","ObjectType":"%{19195a5b-6da0-11d0-afd3-00c04fd930c9}","ObjectName":"%{b6c4b9d6-5f57-4c3b-9a61-0f7f3c1f2e10}","OperationType":"Object Access","HandleId":"0x0","AccessList":"%%7688\n\t\t\t\t","AccessMask":"0x100","Properties":"%%7688\n\t\t{`...)
 		b = append(b, it.s2...)
-		b = append(b, `}\n\t{19195a5b-6da0-11d0-afd3-00c04fd930c9}","AdditionalInfo":"-","AdditionalInfo2":""`...)
-		return s.subject(b, it.user, it.logon)
+		b = append(b, `}\n\t{19195a5b-6da0-11d0-afd3-00c04fd930c9}","AdditionalInfo":"-","AdditionalInfo2":"","SubjectUserSid":"`+sidPrefix...)
+		b = strconv.AppendUint(b, 2100+it.n%64, 10)
+		b = append(b, `","SubjectUserName":"`...)
+		b = append(b, it.s1...)
+		b = append(b, `","SubjectDomainName":"`+domainName+`","SubjectLogonId":"0x`...)
+		b = strconv.AppendUint(b, it.logon, 16)
+		return append(b, '"')
 	case securityGroup:
 		b = append(b, `"MemberName":"CN=`...)
 		b = s.expand(b, it, it.s1)

@@ -59,7 +59,7 @@ func (s *Scenario) zeek(b []byte, it *item) []byte {
 		b = append(b, `,"resp_bytes":`...)
 		b = strconv.AppendUint(b, got, 10)
 		b = append(b, `,"conn_state":"SF","local_orig":`...)
-		b = strconv.AppendBool(b, it.s3 != inbound)
+		b = strconv.AppendBool(b, from>>24 == 10)
 		b = append(b, `,"local_resp":`...)
 		b = strconv.AppendBool(b, to>>24 == 10)
 		b = append(b, `,"missed_bytes":0,"history":"`...)
@@ -84,7 +84,9 @@ func (s *Scenario) zeek(b []byte, it *item) []byte {
 		}
 		b = append(b, `,"rcode":0,"rcode_name":"NOERROR","AA":false,"TC":false,"RD":true,"RA":true,"Z":0,"answers":["`...)
 		if it.s2 == "TXT" {
-			b = append(b, `TXT 40 `...)
+			b = append(b, `TXT `...)
+			b = strconv.AppendInt(b, labelBytes, 10)
+			b = append(b, ' ')
 			b = appendLabel(b, it.n^0x7e)
 		} else {
 			b = appendIP(b, uint32(it.m))
@@ -104,7 +106,7 @@ func (s *Scenario) zeek(b []byte, it *item) []byte {
 			b = s.expand(b, it, it.s3)
 		}
 		b = append(b, `","uri":"`...)
-		b = s.expand(b, it, it.s1)
+		b = s.expandFor(b, it, it.user, it.n%1000, it.s1, true)
 		b = append(b, `","version":"1.1","user_agent":"`...)
 		b = append(b, agents[it.m]...)
 		b = append(b, `","request_body_len":0,"response_body_len":`...)
