@@ -23,7 +23,7 @@ func TestDocumentedCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range []string{"README.md", "docs/tutorial/scan-a-case.md", "docs/howto/generate-telemetry.md"} {
+	for _, page := range []string{"README.md", "docs/tutorial/scan-a-case.md", "docs/howto/generate-telemetry.md", "docs/howto/test-a-rule.md"} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()

@@ -60,6 +60,16 @@ detection:
   condition: selection
 level: low
 ---
+title: Refused and never allowed
+id: 6f5fbb1a-0000-4000-8000-000000000007
+correlation:
+  type: temporal_ordered
+  rules: [refused, allowed]
+  group-by: [userIdentity.arn]
+  timespan: 10m
+  condition: refused and not allowed
+level: low
+---
 title: Late or not
 id: 6f5fbb1a-0000-4000-8000-000000000006
 name: alone
@@ -81,7 +91,7 @@ like:
 func runCase(t *testing.T, n int, body string) (failures, whyNot string) {
 	t.Helper()
 	docs, diags := rulefile.ParseBytes("x.yml", []byte(content))
-	set, more := rule.Link(docs, rule.Options{})
+	set, more := rule.Link(docs, rule.Options{Experimental: true})
 	for _, d := range append(diags, more...) {
 		if d.Severity == rule.Error {
 			t.Fatal(d)
@@ -117,6 +127,10 @@ func TestWhyNot(t *testing.T) {
 		"view":         {1, "{event: {eventType: user.session.start, published: '2026-11-22T08:00:00Z', actor: {}, outcome: {}}}", "it is of pack okta, and none of its views is the rule's logsource"},
 		"pack":         {1, "{event: {hello: world}}", "no pack knows what this event is"},
 		"chain":        {3, "{like: no, repeat: 2}\n      - {like: yes, at: 1m}", `it rests on "Three refusals": the threshold stopped it`},
+		"order":        {3, "{like: yes}\n      - {like: no, at: 1m, repeat: 3}", "the order stopped it: all rules matched, but 1 of 2 in the order listed within 10m0s"},
+		"chain window": {3, "{like: no, repeat: 3}\n      - {like: yes, at: 11m}", "the window stopped it: the number of rules reaches 2 over all the case, but at most 1 within 10m0s"},
+		"chain group":  {3, "{like: no, repeat: 3}\n      - {like: yes, at: 1m, set: {userIdentity.arn: b}}", "the group key stopped it: the number of rules would be 2"},
+		"not absent":   {7, "{like: no}\n      - {like: yes, at: 1m}", "the exception stopped it: allowed matched at line 13, 1m0s after, within 10m0s"},
 		"second rule":  {3, "{like: no, repeat: 3}", `no event matches the rule "Allowed"`},
 		"a rule alone": {6, "{like: yes}", "readOnly of selection: the event has no such field"},
 	} {
@@ -143,7 +157,7 @@ func TestDiff(t *testing.T) {
 			`! "Three refusals" count 4 userIdentity.arn=a closed, from +0s to +3m0s (line 10)`,
 			"count: want 3, got 4", "group: want userIdentity.arn=b, got userIdentity.arn=a", "phase: want final, got closed", "first: want +1m0s, got +0s",
 		}},
-		"not expected": {1, "    expect: none\n    steps: [{like: no, repeat: 4, every: 1m}]\n", []string{`+ "Three refusals" count 4`}},
+		"not expected":             {1, "    expect: none\n    steps: [{like: no, repeat: 4, every: 1m}]\n", []string{`+ "Three refusals" count 4`}},
 		"two groups, one expected": {1, "    expect: [{count: 3, group: {userIdentity.arn: b}}]\n    steps: [{like: no, repeat: 3}, {like: no, repeat: 3, set: {userIdentity.arn: b}}]\n", []string{`+ "Three refusals" count 3 userIdentity.arn=a`}},
 		"provisional first": {1, `    expect: [{count: 3, phase: closed}]
     steps:
@@ -155,7 +169,7 @@ func TestDiff(t *testing.T) {
 			"line 11: the event is of 2026-11-22T08:01:00Z, but its own time reads 2026-01-01T00:00:00Z",
 		}},
 		"events and matches of a correlation": {1, "    events: [{event: {}}]\n    matches: 0\n", []string{"write the case with `steps` and `expect`"}},
-		"matches": {6, "    events: [{event: {eventVersion: '1', eventTime: '2026-01-01T00:00:00Z', eventSource: s, eventName: GetObject, readOnly: false}}]\n    matches: 1\n", []string{"0 of 1 events match, want 1"}},
+		"matches":                             {6, "    events: [{event: {eventVersion: '1', eventTime: '2026-01-01T00:00:00Z', eventSource: s, eventName: GetObject, readOnly: false}}]\n    matches: 1\n", []string{"0 of 1 events match, want 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

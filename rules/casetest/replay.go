@@ -215,14 +215,14 @@ func (r *Runner) steps(s *rulecase.Suite, sc *scope, c *rulecase.Case) Result {
 			engine.Watermark(0, t.UnixMicro(), l)
 		}
 	}
-	var history []played
+	past := &history{ledger: l, correlations: cfg.Correlations}
 	var key []byte
 	key = append(append(key, s.Rule...), c.Name...)
 	check := func(e *rulecase.Expect, atEnd bool) {
 		failures, missing := r.compare(sc, c, e, l, cfg.Correlations, atEnd)
 		res.Failures = append(res.Failures, failures...)
 		for _, m := range missing {
-			res.WhyNot = append(res.WhyNot, r.whyNot(m, history, b))
+			res.WhyNot = append(res.WhyNot, r.whyNot(m, past))
 		}
 	}
 	for i := range c.Steps {
@@ -246,7 +246,7 @@ func (r *Runner) steps(s *rulecase.Suite, sc *scope, c *rulecase.Case) Result {
 			case !d.Time.IsZero() && !o.time.IsZero() && !o.time.Equal(d.Time.Truncate(precision(o.time))):
 				res.Failures = append(res.Failures, fmt.Sprintf("line %d: the event is of %s, but its own time reads %s", d.Line, stamp(d.Time), stamp(o.time)))
 			}
-			id := event.EventID(event.LocalTenant, "cases", event.BatchPosition(key, len(history)))
+			id := event.EventID(event.LocalTenant, "cases", event.BatchPosition(key, len(past.events)))
 			for j := range o.hits {
 				h := &o.hits[j]
 				h.ID, h.Time, h.Seq = id, o.time.UnixMicro(), o.seq
@@ -254,7 +254,7 @@ func (r *Runner) steps(s *rulecase.Suite, sc *scope, c *rulecase.Case) Result {
 				hit.Fields = needs.fields(h)
 				engine.Hit(&hit, l)
 			}
-			history = append(history, played{d.Line, d.Event, id, o})
+			past.events = append(past.events, played{d.Line, d.Event, id, o})
 			if !o.time.IsZero() {
 				advance(o.time.Add(-c.LatenessOr()))
 			}

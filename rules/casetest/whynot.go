@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/tiercel-io/tiercel/detect/correlate"
 	"github.com/tiercel-io/tiercel/rule"
 )
 
@@ -13,12 +15,19 @@ import (
 // alone: the rules that too few events matched, then group keys, values, the
 // window, the order and the threshold, whichever comes first. It shares nothing
 // with the engine, so that it can speak up where the two disagree.
-func (r *Runner) whyNot(m absent, history []played, b *Bench) string {
+func (r *Runner) whyNot(m absent, h *history) string {
 	title := fmt.Sprintf("%q: ", m.subject.title)
 	if m.subject.rule >= 0 {
-		return title + r.ruleWhyNot(m.subject.rule, history)
+		return title + r.ruleWhyNot(m.subject.rule, h.events)
 	}
-	return title + r.correlationWhyNot(m.subject.correlation, history, b)
+	return title + r.correlationWhyNot(m.subject.correlation, h)
+}
+
+// history is what happened in a case so far.
+type history struct {
+	events       []played
+	ledger       *ledger
+	correlations []*rule.Correlation
 }
 
 // ruleWhyNot names the event that came nearest to a rule, and what stopped it.
@@ -68,11 +77,13 @@ type sample struct {
 	values []string // of the correlation's field; nil when it counts none
 }
 
-func (r *Runner) correlationWhyNot(c *rule.Correlation, history []played, b *Bench) string {
+func (r *Runner) correlationWhyNot(c *rule.Correlation, past *history) string {
+	b, history := r.bench, past.events
 	var samples []sample
 	keyless, valueless := "", ""
 	for ref, x := range c.Rules {
 		if x.Correlation != nil {
+			samples = append(samples, past.fired(c, ref)...)
 			continue
 		}
 		ruleIndex, n := b.index[x.Rule], 0
@@ -122,11 +133,9 @@ func (r *Runner) correlationWhyNot(c *rule.Correlation, history []played, b *Ben
 			return r.ruleWhyNot(ruleIndex, history)
 		}
 	}
-	for _, x := range c.Rules {
-		if x.Correlation != nil {
-			if why := r.childWhyNot(x.Correlation, history, b); why != "" {
-				return fmt.Sprintf("it rests on %q: %s", x.Correlation.Title, why)
-			}
+	for ref, x := range c.Rules {
+		if x.Correlation != nil && needed(c, ref) && len(past.fired(c, ref)) == 0 {
+			return fmt.Sprintf("it rests on %q: %s", x.Correlation.Title, r.correlationWhyNot(x.Correlation, past))
 		}
 	}
 	switch {
@@ -137,7 +146,7 @@ func (r *Runner) correlationWhyNot(c *rule.Correlation, history []played, b *Ben
 	case len(samples) == 0:
 		return "no event matches any of its rules"
 	}
-	for _, reason := range []string{reach(c, samples), keyless, valueless} {
+	for _, reason := range []string{present(c, samples), reach(c, samples), keyless, valueless} {
 		if reason != "" {
 			return reason
 		}
@@ -145,13 +154,33 @@ func (r *Runner) correlationWhyNot(c *rule.Correlation, history []played, b *Ben
 	return "its hits satisfy the condition, so a detection stands elsewhere, late events had passed, or it was suppressed; run with -v to see what came"
 }
 
-// childWhyNot is empty when the child's condition can be reached.
-func (r *Runner) childWhyNot(c *rule.Correlation, history []played, b *Bench) string {
-	why := r.correlationWhyNot(c, history, b)
-	if strings.HasPrefix(why, "its hits satisfy") {
-		return ""
+// fired are the detections of a correlation that c names, as its hits.
+func (h *history) fired(c *rule.Correlation, ref int) []sample {
+	var out []sample
+	for _, id := range h.ledger.order {
+		d := h.ledger.last[id]
+		if d.Correlation < 0 || d.Phase == correlate.Superseded || h.correlations[d.Correlation] != c.Rules[ref].Correlation {
+			continue
+		}
+		s := sample{ref: ref, time: d.AnchorTime}
+		if d.Anchor != d.Completing {
+			s.time = d.Last
+		}
+		for i := range h.events {
+			if h.events[i].id == d.Completing {
+				s.event, s.line = i, h.events[i].line
+			}
+		}
+		for _, name := range c.GroupBy {
+			for _, g := range d.Group {
+				if g.Field == fieldOf(c, ref, name) {
+					s.group += name + "=" + strings.ToLower(g.Value) + " "
+				}
+			}
+		}
+		out = append(out, s)
 	}
-	return why
+	return out
 }
 
 // needed reports whether the condition cannot hold without a hit of the rule.
@@ -190,6 +219,30 @@ func fieldOf(c *rule.Correlation, ref int, name string) string {
 		}
 	}
 	return name
+}
+
+// present names a hit of a rule that a condition in words wants to be absent,
+// after every hit that could have opened a window; or is empty.
+func present(c *rule.Correlation, samples []sample) string {
+	if c.Expr == nil {
+		return ""
+	}
+	unwanted := func(s sample) bool { return negated(c.Expr, c.Rules[s.ref].Name, false) }
+	found := ""
+	for _, opens := range samples {
+		if unwanted(opens) {
+			continue
+		}
+		at := slices.IndexFunc(samples, func(s sample) bool {
+			return unwanted(s) && s.group == opens.group && s.time >= opens.time && s.time-opens.time <= c.Timespan.Microseconds()
+		})
+		if at < 0 {
+			return ""
+		}
+		after := time.Duration(samples[at].time-opens.time) * time.Microsecond
+		found = fmt.Sprintf("the exception stopped it: %s matched at line %d, %s after, within %s", c.Rules[samples[at].ref].Name, samples[at].line, after, c.Timespan)
+	}
+	return found
 }
 
 // reach says how near the hits came to the condition and what kept them from
