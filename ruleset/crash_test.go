@@ -45,14 +45,14 @@ func crash(t *testing.T, first bool, percent int, at int64) bool {
 	before := source(t, world, "/a", map[string]string{"rules/a.yml": ruleText(1, "a"), "rules/b.yml": ruleText(2, "b")})
 	after := source(t, world, "/b", map[string]string{"rules/a.yml": ruleText(1, "x"), "rules/deep/c.yml": ruleText(3, "c"), "LICENSE": "x\n"})
 	if !first {
-		if err := open(t, disk, "/rs").Install("sigma", before, nil, noon); err != nil {
+		if err := open(t, disk, "/deep/er/rs").Install("sigma", before, nil, noon); err != nil {
 			t.Fatal(err)
 		}
 	}
 	stopped := errors.New("the machine stopped")
 	var clone *vfs.MemFS
 	n := int64(0)
-	var guard = make(chan struct{}, 1) // files are written by several goroutines
+	guard := make(chan struct{}, 1) // files are written by several goroutines
 	failing := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		guard <- struct{}{}
 		defer func() { <-guard }()
@@ -65,7 +65,7 @@ func crash(t *testing.T, first bool, percent int, at int64) bool {
 		}
 		return nil
 	}))
-	s, err := ruleset.Open(failing, "/rs")
+	s, err := ruleset.Open(failing, "/deep/er/rs")
 	if err == nil {
 		err = s.Install("sigma", after, nil, noon)
 	}
@@ -75,7 +75,7 @@ func crash(t *testing.T, first bool, percent int, at int64) bool {
 		}
 		return false
 	}
-	found := open(t, clone, "/rs")
+	found := open(t, clone, "/deep/er/rs")
 	state := found.Lock().Set("sigma").Current()
 	switch {
 	case state == nil && !first:

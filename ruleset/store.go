@@ -320,16 +320,25 @@ func (s *Store) write(change func(*Lock) error) error {
 // makeDir makes the store's folder and that of the states, durably.
 func (s *Store) makeDir() error {
 	states := s.fs.PathJoin(s.dir, statesDir)
-	if _, err := s.fs.Stat(states); err == nil {
+	var missing []string
+	for dir := states; ; dir = s.fs.PathDir(dir) {
+		if _, err := s.fs.Stat(dir); err == nil || s.fs.PathDir(dir) == dir {
+			break
+		}
+		missing = append(missing, dir)
+	}
+	if len(missing) == 0 {
 		return nil
 	}
 	if err := s.fs.MkdirAll(states, 0o755); err != nil {
 		return err
 	}
-	if err := s.syncDir(s.dir); err != nil {
-		return err
+	for _, dir := range missing {
+		if err := s.syncDir(s.fs.PathDir(dir)); err != nil {
+			return err
+		}
 	}
-	return s.syncDir(s.fs.PathDir(s.dir))
+	return nil
 }
 
 // sweep removes what the lock file does not refer to. It is durable by then,
