@@ -85,6 +85,11 @@ func documents(t *testing.T) (main, fed map[string]document) {
 	for _, c := range set.Correlations {
 		add(document{c.ID, c.File, c.Title, c.Status, c.Author, c.Description, c.Date, c.Tags, c.References, c.FalsePositives})
 	}
+	for id, d := range main {
+		if set.Silent(id) {
+			t.Errorf("%s: %q is kept silent by a correlation that names it; say generate: true there", d.file, d.title)
+		}
+	}
 	for id, d := range fed {
 		if !set.Silent(id) {
 			t.Errorf("%s: %q is in the folder of another document and no correlation keeps it silent", d.file, d.title)

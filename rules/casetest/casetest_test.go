@@ -164,6 +164,27 @@ func TestDiff(t *testing.T) {
       - {like: no, repeat: 3}
       - {expect: [{count: 3, phase: provisional}]}
 `, nil},
+		"late behind the watermark": {1, `    expect: [{count: 3, first: 15m, last: 22m, late: true}]
+    steps:
+      - {like: no, at: 20m}
+      - {advance: 1m}
+      - {late: {by: 6m, like: no}}
+      - {like: no, at: 22m}
+`, nil},
+		"late within the lateness": {1, `    expect: [{count: 3, first: 15m, last: 20m, late: false}]
+    lateness: 10m
+    steps:
+      - {like: no, at: 20m, repeat: 2}
+      - {late: {by: 5m, like: no}}
+`, nil},
+		"the anchor moves": {1, `    expect: [{count: 4, first: 0s, last: 4m, phase: closed}, {count: 3, phase: superseded}]
+    steps:
+      - {like: no, at: 2m}
+      - {like: no, at: 3m}
+      - {like: no, at: 4m}
+      - {expect: [{count: 3, first: 2m, phase: provisional}]}
+      - {like: no, at: 0s}
+`, nil},
 		"another rule by name": {1, "    expect: [{count: 3}, {rule: refused, count: 3}]\n    steps: [{like: no, repeat: 3}]\n", nil},
 		"its own time differs": {1, "    expect: none\n    steps: [{event: {eventVersion: '1', eventTime: '2026-01-01T00:00:00Z', x: '${time}', eventSource: s, eventName: n}, at: 1m}]\n", []string{
 			"line 11: the event is of 2026-11-22T08:01:00Z, but its own time reads 2026-01-01T00:00:00Z",

@@ -175,8 +175,13 @@ type ledger struct {
 
 // Detection implements correlate.Sink.
 func (l *ledger) Detection(d *correlate.Detection) {
-	if _, ok := l.last[d.ID]; !ok {
+	was, known := l.last[d.ID]
+	if !known {
 		l.order = append(l.order, d.ID)
+	}
+	if known && d.Phase == correlate.Superseded {
+		was.Phase = d.Phase // it stays what it was, and no longer stands
+		return
 	}
 	c := *d
 	c.Group = slices.Clone(d.Group)
