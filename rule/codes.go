@@ -109,7 +109,7 @@ var Codes = []CodeInfo{
 	{CodeFileUnreadable, Error, "The file or folder cannot be read.", "Check that it exists and may be read; the other files were loaded."},
 	{CodeYAML, Error, "The file is not acceptable YAML: a syntax error, a duplicate key, or a limit on size, depth or aliases.", "Correct the line named."},
 	{CodeNotARule, Lint, "A YAML file holds no Sigma document: none of its documents has a key detection, correlation or filter.", "Move the file out of the rule folders, or add the missing key."},
-	{CodeDocumentKind, Error, "A document has more than one of the keys detection, correlation and filter, or is not a map.", "Split it with a line of three dashes."},
+	{CodeDocumentKind, Error, "A document with title and logsource, or in a file of rules, has none or more than one of the keys detection, correlation and filter, or is not a map.", "Correct the key, or split the document with a line of three dashes."},
 	{CodeActionLegacy, Error, "The document uses action: global, reset or repeat of Sigma before 2.0.", "Write every document out in full."},
 	{CodeTitleMissing, Error, "The document has no title.", "Add a title of at most 256 characters."},
 	{CodeTitleLong, Lint, "The title is longer than 256 characters.", "Shorten it and move the rest into the description."},

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"crypto/sha256"
+	"fmt"
 
 	"github.com/tiercel-io/tiercel/doctree"
 )
@@ -48,14 +49,15 @@ type Document struct {
 }
 
 // IsSigma reports whether a tree has one of the keys that make a Sigma
-// document.
+// document, or is plainly meant to be one: title and logsource together stand
+// in rules alone.
 func IsSigma(n *doctree.Node) bool {
 	for _, key := range kindKeys {
 		if n.Get(key) != nil {
 			return true
 		}
 	}
-	return n.Get("action") != nil && n.Get("title") != nil
+	return n.Get("title") != nil && (n.Get("action") != nil || n.Get("logsource") != nil)
 }
 
 // Parse checks one document of a file. It returns nil when a diagnostic is an
@@ -93,7 +95,7 @@ func (b *builder) document(n *doctree.Node) *Document {
 	}
 	switch {
 	case kinds == 0:
-		b.report(n, CodeDocumentKind, "add one of them", "the document has none of the keys detection, correlation and filter")
+		b.noKind(n)
 		return nil
 	case kinds > 1:
 		b.report(n, CodeDocumentKind, "split the document with a line of three dashes", "the document has more than one of the keys detection, correlation and filter")
@@ -111,6 +113,18 @@ func (b *builder) document(n *doctree.Node) *Document {
 		b.filterDocument(d, n)
 	}
 	return d
+}
+
+// noKind reports a document without the key that says what it is, at the key
+// that was meant to be it.
+func (b *builder) noKind(n *doctree.Node) {
+	for _, p := range n.Pairs {
+		if meant := nearest(p.Key.Value, kindKeys[:]); meant != "" {
+			b.report(p.Key, CodeDocumentKind, fmt.Sprintf("did you mean %q?", meant), "there is no %s, but a key %s", meant, quote(p.Key.Value))
+			return
+		}
+	}
+	b.report(n, CodeDocumentKind, "add one of them", "the document has none of the keys detection, correlation and filter")
 }
 
 func (b *builder) ruleDocument(d *Document, n *doctree.Node) {

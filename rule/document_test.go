@@ -100,6 +100,7 @@ func TestDocumentChecks(t *testing.T) {
 		{"service alone", with("{category: test}", "{service: sshd}"), ""},
 		{"two kinds", extra("filter: {}"), "DOCUMENT-KIND"},
 		{"no kind", header, "DOCUMENT-KIND"},
+		{"a slip in the kind", header + "detections: {s: {F: a}, condition: s}\n", "DOCUMENT-KIND"},
 		{"a list", "- a\n- b\n", "DOCUMENT-KIND"},
 		{"legacy action", extra("action: global"), "ACTION-LEGACY"},
 		{"custom action", extra("action: block"), ""},

@@ -52,6 +52,23 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// A document whose kind is misspelt is told where, and what was meant.
+func TestKindMessages(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{
+		"detections":   `t.yml:6:1: error: there is no detection, but a key "detections"; did you mean "detection"? [document-kind]`,
+		"Detection":    `t.yml:6:1: error: there is no detection, but a key "Detection"; did you mean "detection"? [document-kind]`,
+		"corelation":   `t.yml:6:1: error: there is no correlation, but a key "corelation"; did you mean "correlation"? [document-kind]`,
+		"antelope":     `t.yml:1:1: error: the document has none of the keys detection, correlation and filter; add one of them [document-kind]`,
+		"custom_field": `t.yml:1:1: error: the document has none of the keys detection, correlation and filter; add one of them [document-kind]`,
+	} {
+		_, diags := load(t, header+key+": {s: {F: a}, condition: s}\n", rule.Options{})
+		if len(diags) != 1 || diags[0].String() != want {
+			t.Errorf("%s: got %v, want %s", key, diags, want)
+		}
+	}
+}
+
 // The tables for the reference are complete.
 func TestCodes(t *testing.T) {
 	t.Parallel()

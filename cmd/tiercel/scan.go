@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (f *scanFlags) prepare(p *process, measured bool) (pipeline.Config, *pipeli
 	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
 		return none(usageError("--from %s is not before --to %s; no event can be in between", f.from, f.to))
 	}
-	if f.format != "" && !contains(formatNames(), f.format) {
+	if f.format != "" && !slices.Contains(formatNames(), f.format) {
 		return none(usageError("--format %q is unknown%s\nKnown are %s", f.format, didYouMean(f.format, formatNames()), strings.Join(formatNames(), ", ")))
 	}
 	if f.jobs < 0 || f.jobs > pipeline.JobsMax {
@@ -195,15 +196,6 @@ func (f *scanFlags) prepare(p *process, measured bool) (pipeline.Config, *pipeli
 	}, engine, res, nil
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
 func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) error {
 	failOn := rule.Critical + 1
 	if f.failOn != "" {
@@ -215,7 +207,7 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 			return usageError("--fail-on %s is below --min-level %s, whose rules alone are run; lower --min-level", f.failOn, f.minLevel)
 		}
 	}
-	if !contains(report.Names(), f.output) {
+	if !slices.Contains(report.Names(), f.output) {
 		return usageError("--output %q is unknown%s\nKnown are %s", f.output, didYouMean(f.output, report.Names()), strings.Join(report.Names(), ", "))
 	}
 	config, engine, res, err := f.prepare(p, false)
@@ -224,7 +216,7 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 	}
 	config.Paths = paths
 	content := contentStats{
-		disabled: len(res.Set.Disabled), refused: countErrors(res), correlations: len(res.Set.Correlations),
+		disabled: len(res.Set.Disabled), refused: res.Refused, correlations: len(res.Set.Correlations),
 	}
 	res = nil // the documents are not needed any more, and are large
 	if content.refused > 0 {
@@ -279,16 +271,6 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 		return &codedError{exitInput, nil}
 	}
 	return nil
-}
-
-func countErrors(res *rulefile.Result) int {
-	n := 0
-	for _, d := range res.Diagnostics {
-		if d.Severity == rule.Error {
-			n++
-		}
-	}
-	return n
 }
 
 // plural writes "1 match", "2 matches".

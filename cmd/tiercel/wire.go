@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	_ "time/tzdata" // zones for --zone on machines without them
 
@@ -33,10 +35,7 @@ func shippedRules(o rulefile.Options) (*rulefile.Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		docs, diags := rulefile.ParseBytes("rules/"+name, data)
-		res.Documents = append(res.Documents, docs...)
-		res.Diagnostics = append(res.Diagnostics, diags...)
-		res.Files++
+		res.Add("rules/"+name, data)
 	}
 	res.Link(o)
 	return res, nil
@@ -53,6 +52,11 @@ type contentFlags struct {
 
 // load loads the rules: those of --rules, or the shipped ones.
 func (f *contentFlags) load(world env.Env) (*rulefile.Result, error) {
+	for _, s := range f.statuses {
+		if !slices.Contains(rule.Statuses, s) {
+			return nil, usageError("--status %q is not a status; choose from %s", s, strings.Join(rule.Statuses, ", "))
+		}
+	}
 	o := rule.Options{Statuses: f.statuses}
 	if f.values != "" {
 		values, diags := rulefile.LoadValues(world.FS, f.values)

@@ -52,6 +52,11 @@ type Result struct {
 	Diagnostics []rule.Diagnostic
 	// Files is the number of files read.
 	Files int
+	// Refused is the number of documents that an error refuses. A file that
+	// cannot be read, or what follows a fault of its YAML, counts as one.
+	Refused int
+
+	parsed int // of Refused, those refused before linking
 }
 
 // ErrNoPaths is returned by Load when it is asked to load nothing.
@@ -90,13 +95,29 @@ func Load(fs vfs.FS, paths []string, o Options) (*Result, error) {
 		})
 	}
 	group.Wait()
-	r := &Result{Diagnostics: w.diags, Files: len(w.files)}
+	r := &Result{}
+	// What cannot be walked is a file of its own.
+	r.take(file{diags: w.diags, refused: len(w.diags)})
 	for _, f := range parsed {
-		r.Documents = append(r.Documents, f.docs...)
-		r.Diagnostics = append(r.Diagnostics, f.diags...)
+		r.take(f)
 	}
+	r.Files = len(w.files)
 	r.Link(o)
 	return r, nil
+}
+
+// Add takes in the contents of one more file, as [ParseBytes] does; call Link
+// when all are in.
+func (r *Result) Add(path string, data []byte) {
+	r.take(parseBytes(path, data))
+	r.Files++
+}
+
+func (r *Result) take(f file) {
+	r.Documents = append(r.Documents, f.docs...)
+	r.Diagnostics = append(r.Diagnostics, f.diags...)
+	r.parsed += f.refused
+	r.Refused = r.parsed
 }
 
 // Link prepares and links the documents anew: it replaces Set and adds to
@@ -110,18 +131,44 @@ func (r *Result) Link(o Options) {
 	}
 	r.Set, diags = rule.Link(docs, o.Link)
 	r.Diagnostics = append(r.Diagnostics, diags...)
+	r.Refused = r.parsed + len(refusedBy(diags, docs))
+}
+
+// refusedBy returns where the documents begin that errors found when linking
+// refuse: a fault stands in the document that begins last before it. docs are
+// in the order of their files.
+func refusedBy(diags []rule.Diagnostic, docs []*rule.Document) map[rule.Position]bool {
+	begin := make(map[string][]int) // lines by file, in order
+	for _, d := range docs {
+		begin[d.File] = append(begin[d.File], d.Line)
+	}
+	refused := make(map[rule.Position]bool)
+	for _, d := range diags {
+		if d.Severity != rule.Error {
+			continue
+		}
+		at := rule.Position{File: d.File}
+		lines := begin[d.File]
+		if n, _ := slices.BinarySearch(lines, d.Line+1); n > 0 {
+			at.Line = lines[n-1]
+		}
+		refused[at] = true
+	}
+	return refused
 }
 
 // file is what one file held.
 type file struct {
-	docs  []*rule.Document
-	diags []rule.Diagnostic
+	docs    []*rule.Document
+	diags   []rule.Diagnostic
+	refused int
 }
 
 func parse(fs vfs.FS, path string) (f file) {
 	data, err := readFile(fs, path)
 	if err != nil {
 		f.diags = []rule.Diagnostic{diagnostic(rule.Position{File: path}, rule.CodeFileUnreadable, "the file cannot be read: "+reason(err), "check that it exists and may be read")}
+		f.refused = 1
 		return f
 	}
 	return parseBytes(path, data)
@@ -144,6 +191,8 @@ func parseBytes(path string, data []byte) (f file) {
 			doc, diags := rule.Parse(path, t)
 			if doc != nil {
 				f.docs = append(f.docs, doc)
+			} else {
+				f.refused++
 			}
 			f.diags = append(f.diags, diags...)
 		}
@@ -153,6 +202,7 @@ func parseBytes(path string, data []byte) (f file) {
 	case errors.As(err, &fault):
 		at := rule.Position{File: path, Line: fault.Line, Column: fault.Column}
 		f.diags = append(f.diags, diagnostic(at, rule.CodeYAML, fault.Msg, fault.Hint))
+		f.refused++
 	case !sigma:
 		at := rule.Position{File: path, Line: 1}
 		f.diags = append(f.diags, diagnostic(at, rule.CodeNotARule, notARule(trees), "move it out of the rule folders, or add the missing key"))

@@ -104,6 +104,43 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Refused counts documents, however many errors each has.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	twice := strings.Replace(ruleText(2), "{F: a}", "{F|foo: a, G|bar: b}", 1)
+	for _, c := range []struct {
+		name, text string
+		want       int
+	}{
+		{"none", ruleText(1), 0},
+		{"warnings only", "order: 1\n", 0},
+		{"two errors in one", twice, 1},
+		{"two of three", twice + "---\n" + ruleText(1) + "---\n" + strings.ReplaceAll(twice, "rule 2", "rule 3"), 2},
+		{"a fault behind a rule", ruleText(1) + "---\na: 1\na: 2\n", 1},
+		{"a slip in the key", strings.Replace(ruleText(1), "detection:", "detections:", 1), 1},
+		{"the same id, found when linking", ruleText(1) + "---\n" + ruleText(2) + "---\n" + ruleText(1) + "---\n" + ruleText(2), 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r, err := rulefile.Load(memory(t, map[string]string{"/r.yml": c.text}), []string{"/r.yml"}, rulefile.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Refused != c.want {
+				t.Errorf("%d refused, want %d: %v", r.Refused, c.want, r.Diagnostics)
+			}
+			r.Diagnostics = nil
+			if r.Link(rulefile.Options{}); r.Refused != c.want {
+				t.Errorf("linked anew: %d refused, want %d", r.Refused, c.want)
+			}
+		})
+	}
+	r, err := rulefile.Load(vfs.NewMem(), []string{"/nothing"}, rulefile.Options{})
+	if err != nil || r.Refused != 1 {
+		t.Errorf("%d refused, %v; want the missing file", r.Refused, err)
+	}
+}
+
 // A file that cannot be opened costs itself alone.
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
