@@ -40,6 +40,8 @@ type stream struct {
 type file struct {
 	walked
 	streams chan *stream
+	// turn is closed when the collector comes to the file.
+	turn chan struct{}
 }
 
 // scan is one run of Scan.
@@ -115,7 +117,7 @@ func (s *scan) walk(inFlight int) {
 		case <-s.ctx.Done():
 			return false
 		}
-		f := &file{walked: w, streams: make(chan *stream, 1)}
+		f := &file{walked: w, streams: make(chan *stream, 1), turn: make(chan struct{})}
 		select {
 		case s.files <- f:
 		case <-s.ctx.Done():
@@ -230,6 +232,7 @@ func (s *scan) collect(col *collector) error {
 		}
 	}
 	for f := range s.files {
+		close(f.turn)
 		if f.err != nil {
 			col.problems(f.path, "", []format.Problem{{Err: f.err}}, 1)
 		}

@@ -52,7 +52,14 @@ func (s *scan) read(f *file) {
 	if s.config.Progress != nil {
 		s.config.Progress.Files.Add(1)
 	}
-	in := container.Input{Name: f.path}
+	// One file at a time takes much memory: the one whose matches are due, since
+	// no other waits for it to go on.
+	in := container.Input{Name: f.path, Large: func() {
+		select {
+		case <-f.turn:
+		case <-s.ctx.Done():
+		}
+	}}
 	var modified time.Time
 	if f.path == "-" {
 		if s.config.Stdin == nil {

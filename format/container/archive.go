@@ -52,16 +52,17 @@ func (w *walk) tar(name string, l *layer, depth int) error {
 func (w *walk) zip(in Input, br *bufio.Reader, depth int) error {
 	at, size := in.At, in.Size
 	if at == nil {
-		data, err := io.ReadAll(io.LimitReader(br, InnerZipBytesMax+1))
+		kept, err := w.keep(br)
+		defer func() { w.kept -= kept.size }()
 		switch {
-		case err != nil:
-			w.problem(in.Name, &Error{Kind: string(zipped), Offset: int64(len(data)), Err: err})
+		case errors.Is(err, errInnerZip):
+			w.problem(in.Name, errInnerZip)
 			return nil
-		case len(data) > InnerZipBytesMax:
-			w.problem(in.Name, fmt.Errorf("a zip in another container or a pipe may have at most %d MiB; unpack it first", InnerZipBytesMax>>20))
+		case err != nil:
+			w.problem(in.Name, &Error{Kind: string(zipped), Offset: kept.size, Err: err})
 			return nil
 		}
-		at, size = bytes.NewReader(data), int64(len(data))
+		at, size = kept, kept.size
 	}
 	if n := zipDirectoryBytes(at, size); n > ZipDirectoryBytesMax {
 		w.problem(in.Name, fmt.Errorf("the zip's directory has %d bytes, more than %d; unpack it first", n, ZipDirectoryBytesMax))
@@ -72,7 +73,7 @@ func (w *walk) zip(in Input, br *bufio.Reader, depth int) error {
 		w.problem(in.Name, &Error{Kind: string(zipped), Offset: size, Err: err})
 		return nil
 	}
-	zr.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(zstdOptions()...))
+	zr.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(zstdOptions(SmallBytes)...))
 	for _, f := range zr.File {
 		if !f.Mode().IsRegular() {
 			continue
@@ -85,6 +86,55 @@ func (w *walk) zip(in Input, br *bufio.Reader, depth int) error {
 		}
 	}
 	return nil
+}
+
+var errInnerZip = fmt.Errorf("zips in another container or a pipe may have at most %d MiB together; unpack them first", InnerZipBytesMax>>20)
+
+// keep reads an inner zip into memory.
+func (w *walk) keep(r io.Reader) (*pieces, error) {
+	p := &pieces{}
+	for {
+		if w.kept >= SmallBytes {
+			w.large()
+		}
+		piece := make([]byte, pieceBytes)
+		n, err := io.ReadFull(r, piece)
+		if n > 0 {
+			p.list = append(p.list, piece[:n])
+			p.size += int64(n)
+			w.kept += int64(n)
+		}
+		switch {
+		case w.kept > InnerZipBytesMax:
+			return p, errInnerZip
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return p, nil
+		case err != nil:
+			return p, err
+		}
+	}
+}
+
+// pieces are bytes in memory that grow without being copied.
+type pieces struct {
+	list [][]byte // of pieceBytes each but the last
+	size int64
+}
+
+const pieceBytes = 256 << 10
+
+// ReadAt implements io.ReaderAt.
+func (p *pieces) ReadAt(dst []byte, off int64) (int, error) {
+	n := 0
+	for n < len(dst) {
+		if off < 0 || off >= p.size {
+			return n, io.EOF
+		}
+		k := copy(dst[n:], p.list[off/pieceBytes][off%pieceBytes:])
+		n += k
+		off += int64(k)
+	}
+	return n, nil
 }
 
 func (w *walk) zipEntry(name string, f *zip.File, depth int) error {

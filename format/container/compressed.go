@@ -14,7 +14,7 @@ import (
 
 // decompressor returns a reader of what r holds, and a function that gives its
 // memory back.
-func decompressor(k kind, r *bufio.Reader) (io.Reader, func(), error) {
+func (w *walk) decompressor(k kind, r *bufio.Reader) (io.Reader, func(), error) {
 	switch k {
 	case gz:
 		z, err := gzip.NewReader(r)
@@ -24,32 +24,58 @@ func decompressor(k kind, r *bufio.Reader) (io.Reader, func(), error) {
 		z.Multistream(false)
 		return &gzipMembers{z: z, r: r}, func() {}, nil
 	case zst:
-		z, err := zstd.NewReader(r, zstdOptions()...)
+		window := uint64(SmallBytes)
+		if zstdWindow(r) > window {
+			w.large()
+			window = ZstdWindowBytesMax
+		}
+		z, err := zstd.NewReader(r, zstdOptions(window)...)
 		if err != nil {
 			return nil, nil, err
 		}
-		return zstdReader{z}, z.Close, nil
+		return zstdReader{z, window}, z.Close, nil
 	default:
 		return bzip2.NewReader(r), func() {}, nil
 	}
 }
 
-func zstdOptions() []zstd.DOption {
+// zstdWindow returns the window that the first frame of a stream asks for, or 0
+// if it cannot be told. Frames behind it hardly ask for more: they are written
+// by the same program, and refused with a message if they do.
+func zstdWindow(r *bufio.Reader) uint64 {
+	head, _ := r.Peek(zstd.HeaderMaxSize) // an error comes again when it is read
+	var h zstd.Header
+	if err := h.Decode(head); err != nil {
+		return 0
+	}
+	if h.Skippable {
+		return ZstdWindowBytesMax // what follows is not in sight
+	}
+	if h.SingleSegment {
+		return h.FrameContentSize // RFC 8878, 3.1.1.1.2
+	}
+	return h.WindowSize
+}
+
+func zstdOptions(window uint64) []zstd.DOption {
 	return []zstd.DOption{
 		zstd.WithDecoderConcurrency(1), // a stream is read by one goroutine
 		zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(ZstdWindowBytesMax),
+		zstd.WithDecoderMaxWindow(window),
 	}
 }
 
 // zstdReader says what to do about a window that is too large.
-type zstdReader struct{ z *zstd.Decoder }
+type zstdReader struct {
+	z      *zstd.Decoder
+	window uint64 // the most that it takes
+}
 
 // Read implements io.Reader.
 func (r zstdReader) Read(p []byte) (int, error) {
 	n, err := r.z.Read(p)
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		err = fmt.Errorf("it was compressed with a window of more than %d MiB (--long or --ultra); unpack it first with zstd -d --long=31", ZstdWindowBytesMax>>20)
+		err = fmt.Errorf("it was compressed with a window of more than %d MiB (--long or --ultra); unpack it first with zstd -d --long=31", r.window>>20)
 	}
 	return n, err
 }

@@ -4,8 +4,8 @@
 // Limits on what is unpacked are those of files on a disk, which somebody chose
 // to read, and not those of requests from a network: a day of one host's logs
 // may well shrink a hundredfold, so no ratio is refused. Nothing is kept in
-// memory but windows and one zip inside another container, so a bomb costs time
-// alone, and [InflatedBytesMax] and [EntriesMax] bound that.
+// memory but windows and zips inside another container, which have bounds of
+// their own, so a bomb costs time alone, and [InflatedBytesMax] and [EntriesMax] bound that.
 package container
 
 import (
@@ -31,9 +31,14 @@ const (
 	EntriesMax = 10_000
 	// InflatedBytesMax bounds what all its layers inflate to.
 	InflatedBytesMax = 64 << 30
-	// InnerZipBytesMax bounds a zip inside another container. A zip is read
-	// from its end, so it must be in memory when it is not a file.
-	InnerZipBytesMax = 64 << 20
+	// InnerZipBytesMax bounds the zips inside another container that are open
+	// at once. A zip is read from its end, so it must be in memory when it is
+	// not a file.
+	InnerZipBytesMax = 32 << 20
+	// SmallBytes is what one walk may keep of inner zips, and as window of a
+	// zstd stream, without asking: the window that RFC 8878 wants every
+	// decoder to have, and the most that levels up to 19 use.
+	SmallBytes = 8 << 20
 	// ZipDirectoryBytesMax bounds the directory of a zip, which is read into
 	// memory whole: 10,000 entries with names of 1,000 bytes fit.
 	ZipDirectoryBytesMax = 16 << 20
@@ -55,6 +60,10 @@ type Input struct {
 	// order, as a zip needs. At may be nil; a zip is then read into memory.
 	At   io.ReaderAt
 	Size int64
+	// Large, if not nil, is called before the walk takes more memory than
+	// [SmallBytes], at most once. It may wait for other walks to end, so that
+	// not all of them are large at the same time.
+	Large func()
 }
 
 // Entry is one file found.
@@ -101,7 +110,7 @@ var (
 // behind it. Links, folders and devices in archives are left out. An error of
 // visit ends the walk and is returned; Walk returns no other.
 func Walk(in Input, visit func(Entry) error, report func(name string, p format.Problem)) error {
-	w := &walk{visit: visit, report: report, entriesMax: EntriesMax, inflatedMax: InflatedBytesMax}
+	w := &walk{visit: visit, report: report, ask: in.Large, entriesMax: EntriesMax, inflatedMax: InflatedBytesMax}
 	defer w.release()
 	return w.open(in, time.Time{}, 0)
 }
@@ -130,6 +139,16 @@ type walk struct {
 	inflated    int64
 	inflatedMax int64
 	stopped     bool // a limit of the whole container was reached
+	ask         func()
+	kept        int64 // bytes of inner zips in memory
+}
+
+// large asks for the memory beyond SmallBytes.
+func (w *walk) large() {
+	if w.ask != nil {
+		w.ask()
+		w.ask = nil
+	}
 }
 
 // kind of container, by the bytes it begins with.
@@ -232,7 +251,7 @@ func (w *walk) open(in Input, modified time.Time, depth int) error {
 	l := &layer{w: w, kind: k, in: counted, buffered: br, inflates: true}
 	var err error
 	var done func()
-	if l.r, done, err = decompressor(k, br); err != nil {
+	if l.r, done, err = w.decompressor(k, br); err != nil {
 		w.problem(in.Name, l.damage(err))
 		return nil
 	}

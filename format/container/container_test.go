@@ -411,3 +411,48 @@ func TestDamageIsNoShortFile(t *testing.T) {
 		}
 	}
 }
+
+// A walk asks once before it takes much memory, and not for what is small.
+func TestWalkAsksForMemory(t *testing.T) {
+	t.Parallel()
+	text := make([]byte, 12<<20)
+	for i := range text {
+		text[i] = byte(i * i >> 7)
+	}
+	small := zstded(t, text, zstd.WithWindowSize(SmallBytes))
+	stored := func(n int) []byte {
+		var b bytes.Buffer
+		w := zip.NewWriter(&b)
+		e, err := w.CreateHeader(&zip.FileHeader{Name: "a", Method: zip.Store})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Write(text[:n]); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	for _, tt := range []struct {
+		name string
+		data []byte
+		want int
+	}{
+		{"small window", small, 0},
+		{"large window", zstded(t, text, zstd.WithWindowSize(2*SmallBytes)), 1},
+		{"large windows", tarOf(t, "a", string(zstded(t, text, zstd.WithWindowSize(2*SmallBytes))), "b", string(small)), 1},
+		{"small zip", stored(1 << 20), 0},
+		{"large zip", stored(len(text)), 1},
+	} {
+		asked := 0
+		err := Walk(Input{Name: "f", Reader: bytes.NewReader(tt.data), Large: func() { asked++ }}, func(e Entry) error {
+			_, err := io.Copy(io.Discard, e.Reader)
+			return err
+		}, func(name string, p format.Problem) { t.Errorf("%s: %s: %v", tt.name, name, p.Error()) })
+		if err != nil || asked != tt.want {
+			t.Errorf("%s: asked %d times, want %d; error %v", tt.name, asked, tt.want, err)
+		}
+	}
+}
