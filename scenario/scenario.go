@@ -186,6 +186,7 @@ type Scenario struct {
 	pace  uint64
 	usual uint64 // pace of background in this span
 	count int
+	owed  int // events of evenings, which no activity has paid for yet
 
 	// The event that is being written.
 	due        item
@@ -257,7 +258,8 @@ func (s *Scenario) arrive() {
 	}
 	lane, site := s.pick(s.now)
 	s.activity(lane, site)
-	s.arrival += max(s.gap(s.count), 1)
+	s.arrival += max(s.gap(s.count+s.owed), 1)
+	s.owed = 0
 }
 
 // Next writes the next event into e, or returns false when there is none.
@@ -278,7 +280,9 @@ func (s *Scenario) Next(e *Event) bool {
 		case kindLogoffDue:
 			if u := &s.fleet.users[it.user]; u.logon == it.logon && u.until != 0 {
 				s.now, s.r, s.truth, s.pace = it.at, &s.background, nil, paceFull
+				s.count = 0
 				s.endSession(it.user)
+				s.owed += s.count
 			}
 		default:
 			s.write(e, it)
