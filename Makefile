@@ -62,6 +62,9 @@ bench: ## speed, memory and allocations, next to a bare JSON parse of the same b
 	@test -n "$${TIERCEL_CORPUS:-}" || { echo 'set TIERCEL_CORPUS to the unpacked corpora'; exit 2; }
 	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 60m ./bench | go run -C tools ./benchtable
 
+torture: ## run the correlation engine against its oracle, 100,000 times
+	@env -u TIERCEL_CORPUS go test -count=1 -run '^TestFinalDetections$$' -timeout 60m ./detect/correlate -rapid.checks=5000
+
 fuzz: ## run each fuzz target for FUZZTIME (10m)
 	@for pkg in $$(go list ./...); do \
 	  for target in $$(go test -run '^$$' -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
@@ -73,4 +76,4 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 clean: ## remove what make made
 	@rm -rf bin
 
-.PHONY: help build demo test check docs format format-check vet staticcheck arch race generated content bench fuzz clean
+.PHONY: help build demo test check docs format format-check vet staticcheck arch race generated content bench torture fuzz clean
