@@ -13,6 +13,7 @@ package casetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tiercel-io/tiercel/detect"
@@ -37,8 +38,10 @@ type Bench struct {
 	engine  *detect.Engine
 	formats map[string]format.Format
 	needs   [][]string // by rule: fields that correlations ask for, each once
-	slots   [][][]int  // by rule and view: their slots; nil for views that are not the rule's
-	index   map[*rule.Rule]int
+	// slots are those of needs by rule and view, for each field those to try
+	// in order; nil for views that are not the rule's.
+	slots [][][][]int
+	index map[*rule.Rule]int
 }
 
 // New compiles the rules of set for the views of packs. formats must hold json
@@ -51,19 +54,34 @@ func New(set *rule.Set, packs *pack.Set, formats []format.Format) *Bench {
 	b.router = packs.Router(b.plan, pack.RouterOptions{Reference: reference})
 	views := packs.Views()
 	b.engine = detect.Compile(set.Rules, views, b.plan)
-	stage2 := correlate.New(correlate.Config{Tenant: event.LocalTenant, Rules: set.Rules, Correlations: set.Correlations})
+	stage2 := correlate.New(correlate.Config{
+		Tenant: event.LocalTenant, Rules: set.Rules, Correlations: set.Correlations,
+		Episode: episode, Alone: func(int) bool { return true }, // a case may ask for any of them
+	})
+	entities := map[string]map[string][]string{}
+	for _, p := range packs.Packs() {
+		entities[p.Name] = p.Entities
+	}
 	b.needs = make([][]string, len(set.Rules))
-	b.slots = make([][][]int, len(set.Rules))
+	b.slots = make([][][][]int, len(set.Rules))
 	for i, r := range set.Rules {
 		b.index[r] = i
 		b.needs[i] = slices.Clone(stage2.Needs(i))
-		b.slots[i] = make([][]int, len(views))
+		b.slots[i] = make([][][]int, len(views))
 		for v := range views {
 			if len(b.needs[i]) == 0 || !detect.Proves(&views[v], r) {
 				continue
 			}
 			for _, field := range b.needs[i] {
-				b.slots[i][v] = append(b.slots[i][v], b.plan.Slot(views[v].Lookup(field)))
+				names := []string{field}
+				if kind, ok := strings.CutPrefix(field, "@"); ok {
+					names = entities[views[v].Pack][kind]
+				}
+				var tried []int
+				for _, name := range names {
+					tried = append(tried, b.plan.Slot(views[v].Lookup(name)))
+				}
+				b.slots[i][v] = append(b.slots[i][v], tried)
 			}
 		}
 	}
@@ -77,6 +95,12 @@ func (b *Bench) With(set *rule.Set) *Bench {
 	c := *b
 	c.set = set
 	return &c
+}
+
+// episode groups the matches of a rule of its own as a scan does: by the
+// primary host and user that the event's pack names.
+func episode(int) correlate.Episode {
+	return correlate.Episode{Fields: []string{"@host", "@user"}, Gap: correlate.GapDefault}
 }
 
 // Runner makes a runner. All runners of a bench give the same results.

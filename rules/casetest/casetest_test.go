@@ -185,6 +185,7 @@ func TestDiff(t *testing.T) {
       - {expect: [{count: 3, first: 2m, phase: provisional}]}
       - {like: no, at: 0s}
 `, nil},
+		"episodes by user":     {4, "    expect: [{count: 2, group: {'@host': '', '@user': a}}, {count: 1, group: {'@host': '', '@user': b}}]\n    steps: [{like: no, repeat: 3, vary: {userIdentity.arn: [a, a, b]}}]\n", nil},
 		"another rule by name": {1, "    expect: [{count: 3}, {rule: refused, count: 3}]\n    steps: [{like: no, repeat: 3}]\n", nil},
 		"its own time differs": {1, "    expect: none\n    steps: [{event: {eventVersion: '1', eventTime: '2026-01-01T00:00:00Z', x: '${time}', eventSource: s, eventName: n}, at: 1m}]\n", []string{
 			"line 11: the event is of 2026-11-22T08:01:00Z, but its own time reads 2026-01-01T00:00:00Z",

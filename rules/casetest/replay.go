@@ -77,10 +77,13 @@ func (r *Runner) record(rec *event.Record, about int, out *offered) {
 			continue
 		}
 		h := correlate.Hit{Rule: m.Rule, Fields: make([][]string, len(b.needs[m.Rule]))}
-		for i, slot := range b.slots[m.Rule][m.View] {
-			for _, v := range r.reader.Values(slot) {
-				if v.Kind != event.Null && v.Kind != event.Array {
-					h.Fields[i] = append(h.Fields[i], string(v.Text))
+		for i, tried := range b.slots[m.Rule][m.View] {
+			for _, slot := range tried {
+				for _, text := range r.reader.Texts(slot) {
+					h.Fields[i] = append(h.Fields[i], string(text))
+				}
+				if len(h.Fields[i]) > 0 {
+					break
 				}
 			}
 		}
@@ -208,7 +211,7 @@ func (r *Runner) steps(s *rulecase.Suite, sc *scope, c *rulecase.Case) Result {
 	}
 	cfg := correlate.Config{
 		Tenant: event.LocalTenant, Rules: b.set.Rules, Correlations: sc.correlations,
-		Alone: func(i int) bool { return sc.alone[i] },
+		Alone: func(i int) bool { return sc.alone[i] }, Episode: episode,
 	}
 	engine := correlate.New(cfg)
 	needs := fieldMap(b, engine)
