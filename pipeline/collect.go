@@ -16,8 +16,10 @@ type collector struct {
 	stats  Stats
 	stream *stream
 	format int // index into stats.Formats
-	groups groups
-	parts  *assembler
+	// records and unrouted are those of the stream.
+	records, unrouted int64
+	groups            groups
+	parts             *assembler
 }
 
 func newCollector(c *Config) *collector {
@@ -48,8 +50,12 @@ func (c *collector) begin(st *stream) {
 	}
 }
 
-// end forgets what spans records of the stream.
+// end tells what no pack knew of the stream and forgets what spans its records.
 func (c *collector) end() {
+	if c.unrouted > 0 && c.config.Unrouted != nil {
+		c.config.Unrouted(c.stream.path, c.records, c.unrouted)
+	}
+	c.records, c.unrouted = 0, 0
 	c.groups.reset()
 	c.stats.Incomplete += c.parts.reset()
 	c.stream = nil
@@ -75,6 +81,8 @@ func (c *collector) take(t *task) error {
 	c.stats.Records += r.records
 	c.stats.Routed += r.routed
 	c.stats.Unrouted += r.records - r.routed
+	c.records += r.records
+	c.unrouted += r.records - r.routed
 	c.stats.OutOfRange += r.outOfRange
 	c.stats.Untimed += r.untimed
 	c.stats.Bytes += r.bytesRead

@@ -44,6 +44,10 @@ type Config struct {
 	// stand together, at most ProblemsListedMax, and is valid until Problem
 	// returns. May be nil.
 	Problem func(path string, list []format.Problem, n int)
+	// Unrouted receives, after each file or member of an archive with records
+	// that no pack claims, how many records it has and how many of them those
+	// are; in order, from the goroutine that calls Match. May be nil.
+	Unrouted func(path string, records, unrouted int64)
 	// Progress, when not nil, is kept up to date while the scan runs.
 	Progress *Progress
 }

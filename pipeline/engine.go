@@ -126,6 +126,15 @@ func (e *SigmaEvaluator) Views() []int { return e.views }
 // Pack is the pack of the record last routed, or nil.
 func (e *SigmaEvaluator) Pack() *pack.Pack { return e.pack }
 
+// ViewNames are the names of the views of the record last routed.
+func (e *SigmaEvaluator) ViewNames() []string {
+	var names []string
+	for _, v := range e.views {
+		names = append(names, e.sigma.views[v].Name)
+	}
+	return names
+}
+
 // Route implements [Evaluator].
 func (e *SigmaEvaluator) Route(rec *event.Record) Routed {
 	e.views, e.pack = e.session.Route(rec, e.reader)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tiercel-io/tiercel/pack"
 	"github.com/tiercel-io/tiercel/report"
 	"github.com/tiercel-io/tiercel/rule"
 	"github.com/tiercel-io/tiercel/rule/rulefile"
@@ -37,17 +38,22 @@ func newRuleList(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			set, err := f.packSet(p.world)
+			if err != nil {
+				return err
+			}
 			switch output {
 			case "text":
-				return listText(p.stdout, res)
+				return listText(p.stdout, res, set)
 			case "json":
-				return listJSON(p.stdout, res)
+				return listJSON(p.stdout, res, set)
 			}
 			return usageError("--output %q is unknown; choose text or json", output)
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
 	c.Flags().StringVar(&f.values, "values", "", "YAML `file` with lists for placeholders")
+	c.Flags().StringArrayVar(&f.packs, "packs", nil, "`path` of a file or folder of further packs; repeatable")
 	f.site.register(c)
 	c.Flags().StringSliceVar(&f.statuses, "status", nil, "rule `statuses` to enable (default stable,test,experimental)")
 	return c
@@ -57,11 +63,16 @@ func ruleLogsource(l rule.Logsource) string {
 	return l.Product + "/" + l.Category + "/" + l.Service
 }
 
-func listText(out io.Writer, res *rulefile.Result) error {
+// listText marks the rules that set has no view for: they can never match.
+func listText(out io.Writer, res *rulefile.Result, set *pack.Set) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tLEVEL\tLOGSOURCE\tTITLE")
 	for _, r := range res.Set.Rules {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, r.Level, ruleLogsource(r.Logsource), report.Clean(r.Title, 200))
+		note := ""
+		if !fed(set, r) {
+			note = " (no pack feeds its log source)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s%s\n", r.ID, r.Level, ruleLogsource(r.Logsource), report.Clean(r.Title, 200), note)
 	}
 	for _, d := range res.Set.Disabled {
 		fmt.Fprintf(w, "%s\t-\t%s\t%s (disabled: %s)\n", d.ID, d.Kind, report.Clean(d.Title, 200), d.Reason)
@@ -80,16 +91,17 @@ type listed struct {
 	Author    string   `json:"author,omitempty"`
 	License   string   `json:"license,omitempty"`
 	File      string   `json:"file"`
+	Unfed     bool     `json:"unfed,omitempty"` // no pack feeds its log source
 	Disabled  string   `json:"disabled,omitempty"`
 }
 
-func listJSON(out io.Writer, res *rulefile.Result) error {
+func listJSON(out io.Writer, res *rulefile.Result, set *pack.Set) error {
 	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
 	for _, r := range res.Set.Rules {
 		if err := e.Encode(listed{
 			ID: r.ID, Title: r.Title, Level: r.Level.String(), Status: r.Status, Logsource: ruleLogsource(r.Logsource),
-			Tags: r.Tags, Author: r.Author, License: r.License, File: r.File,
+			Tags: r.Tags, Author: r.Author, License: r.License, File: r.File, Unfed: !fed(set, r),
 		}); err != nil {
 			return err
 		}

@@ -166,6 +166,7 @@ type explained struct {
 	number int
 	where  string
 	pack   string
+	views  []string // of the record
 	view   string
 	traces []*detect.Trace
 	holds  bool
@@ -194,7 +195,7 @@ func (v *explainingEvaluator) Route(rec *event.Record) pipeline.Routed {
 		x.where += fmt.Sprintf(" (line %d)", rec.Line)
 	}
 	if routed.Claimed {
-		x.pack = v.Pack().Name
+		x.pack, x.views = v.Pack().Name, v.ViewNames()
 		x.view, x.traces = v.Explain(0)
 		for _, t := range x.traces {
 			x.holds = x.holds || t.Holds
@@ -239,10 +240,14 @@ func writeOutcome(w io.Writer, x *explained) {
 	fmt.Fprintln(w)
 	switch {
 	case x.pack == "":
-		fmt.Fprintf(w, "MISS on %s: no pack knows what this record is\n", x.where)
+		fmt.Fprintf(w, "MISS on %s: no pack knows what this record is, so no rule is asked of it\n", x.where)
+		fmt.Fprintf(w, "  'tiercel pack list' shows the log sources that are known, --packs adds more, and\n  %s says what each is told by.\n", packsURL)
 		return
 	case x.traces == nil:
 		fmt.Fprintf(w, "MISS on %s: it is of pack %s, and none of its views is the rule's logsource\n", x.where, x.pack)
+		if len(x.views) > 0 {
+			fmt.Fprintf(w, "  It is read as %s.\n", strings.Join(x.views, ", "))
+		}
 		return
 	case x.holds:
 		fmt.Fprintf(w, "MATCH on %s, read as %s (* marks what decided)\n", x.where, x.view)

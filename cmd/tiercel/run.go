@@ -108,7 +108,10 @@ func run(ctx context.Context, p process) error {
 // Go's default costs 2 % of the time and saves 15 MB.
 const gcPercent = 50
 
-const docsURL = "https://github.com/tiercel-io/tiercel/tree/main/docs"
+const (
+	docsURL  = "https://github.com/tiercel-io/tiercel/tree/main/docs"
+	packsURL = "https://github.com/tiercel-io/tiercel/blob/main/docs/reference/packs.md"
+)
 
 func newRoot(p *process) *cobra.Command {
 	root := &cobra.Command{

@@ -222,6 +222,7 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 	if content.refused > 0 {
 		fmt.Fprintf(p.stderr, "tiercel: %s could not be used; run 'tiercel rule lint' on them to see why\n", plural(content.refused, "rule document"))
 	}
+	unfedNote(p.stderr, len(engine.Unviewed()))
 
 	bar := startProgress(p, &config)
 	var out io.Writer = p.stdout
@@ -235,6 +236,8 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 	}
 	problems := newProblemLog(p, bar)
 	config.Problem = problems.add
+	var unrouted unroutedLog
+	config.Unrouted = unrouted.add
 	config.Match = func(m *pipeline.Match) error {
 		if err := w.Match(m); err != nil {
 			return err
@@ -253,6 +256,7 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 	}
 	problems.end()
 	bar.stop()
+	unrouted.writeTo(p.stderr)
 	if f.stats {
 		printStats(p.stderr, &stats, engine, content)
 	}

@@ -115,6 +115,15 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 		_, err = w.Write(packed.Bytes())
 		ts.Check(err)
 		ts.Check(z.Close())
+	case "unknown-zip": // 23 files of which no pack knows a record
+		z := zip.NewWriter(&b)
+		for i := range 23 {
+			w, err := z.Create(fmt.Sprintf("%02d.json", i))
+			ts.Check(err)
+			_, err = w.Write([]byte(`{"made":"up"}`))
+			ts.Check(err)
+		}
+		ts.Check(z.Close())
 	case "many": // matches and misses over several blocks
 		for i := range 10_000 {
 			if i%97 == 0 {
