@@ -1,9 +1,10 @@
-// Package rules is the detection content that Tiercel ships: Sigma rules of
-// its own, one folder a rule, named by the rule's id.
+// Package rules is the detection content that Tiercel ships: Sigma rules and
+// correlations of its own, one folder each, named by its id.
 //
-// A folder holds rule.yml, the rule, and cases.yml, events that must and must
-// not match it. Only the rules are embedded; the cases are read by the tests
-// of this package through package rulecase. The content is fixed when the
+// A folder holds rule.yml, the rule, behind a correlation also the rules that
+// only feed it, and cases.yml, what must and must not come of given events.
+// Only the rules are embedded; the cases are read through package rulecase and
+// run by package casetest. The content is fixed when the
 // program is built and safe for concurrent use. README.md says how a rule is
 // laid out and how to add one.
 package rules
