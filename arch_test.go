@@ -55,12 +55,12 @@ var layers = []layer{
 	{pattern: "rules", inside: []string{"event", "rule/..."}, outside: []string{"go.yaml.in/yaml/v3", "github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "rules/rulecase", inside: []string{"event"}, outside: []string{"go.yaml.in/yaml/v3"}, pure: true},
 	{pattern: "rules/casetest", inside: []string{"event", "format", "pack", "rule", "detect", "detect/correlate", "rules/rulecase"}, pure: true},
-	{pattern: "pipeline", inside: []string{"env", "event", "format/...", "pack", "rule", "detect"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
+	{pattern: "pipeline", inside: []string{"env", "event", "format/...", "pack", "rule", "detect", "detect/correlate"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "report", inside: []string{"event", "pipeline", "rule"}},
 	{pattern: "scenario", pure: true},
 	{pattern: "corpus"},
 	{pattern: "bench", inside: []string{"env", "event", "format/...", "pack", "rule/...", "detect", "pipeline"}, outside: []string{"github.com/valyala/fastjson", "github.com/cockroachdb/pebble/v2/vfs"}},
-	{pattern: "cmd/tiercel", inside: []string{"env", "event", "format/...", "pack", "rule/...", "rules/...", "detect", "pipeline", "lookup/...", "ruleset", "scenario", "report"}, outside: []string{
+	{pattern: "cmd/tiercel", inside: []string{"env", "event", "format/...", "pack", "rule/...", "rules/...", "detect", "detect/correlate", "pipeline", "lookup/...", "ruleset", "scenario", "report"}, outside: []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8", "github.com/cockroachdb/pebble/v2/vfs",
 	}},
 }

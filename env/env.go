@@ -39,11 +39,13 @@ type Env struct {
 	Net Network
 	// Rand is a source of unpredictable bytes.
 	Rand io.Reader
+	// TempDir is a folder of FS for files that live no longer than the process.
+	TempDir string
 }
 
 // Real is the world the process runs in.
 func Real() Env {
-	return Env{Clock: wallClock{}, FS: realFS{vfs.Default}, Net: systemNetwork{}, Rand: rand.Reader}
+	return Env{Clock: wallClock{}, FS: realFS{vfs.Default}, Net: systemNetwork{}, Rand: rand.Reader, TempDir: os.TempDir()}
 }
 
 type wallClock struct{}

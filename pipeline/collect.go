@@ -149,7 +149,7 @@ func (c *collector) record(f *found) error {
 
 func (c *collector) hand(f *found, h Hit, event []byte) error {
 	m := f.match
-	m.Rule, m.RuleIndex, m.View, m.Fields, m.Event = c.rules[h.Rule], h.Rule, h.View, h.Fields, event
+	m.Rule, m.RuleIndex, m.View, m.Fields, m.Key, m.Event = c.rules[h.Rule], h.Rule, h.View, h.Fields, h.Key, event
 	if int(m.Rule.Level) < len(c.stats.Matches) {
 		c.stats.Matches[m.Rule.Level]++
 	}

@@ -95,6 +95,9 @@ type Match struct {
 	Source Source
 	// Fields are those that decided, in the rule's order.
 	Fields []Field
+	// Key are the values of the fields that correlations need; see
+	// [Sigma.Key].
+	Key [][]string
 	// Event is the record as one line of JSON: the very bytes where the source
 	// was JSON on one line, the record's tree otherwise. Matches of one record
 	// share it.
@@ -192,4 +195,7 @@ type Hit struct {
 	Rule   int
 	View   string
 	Fields []Field
+	// Key are the values of the fields that correlations need of the rule, in
+	// their order; nil when they need none.
+	Key [][]string
 }

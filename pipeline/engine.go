@@ -20,6 +20,8 @@ type Sigma struct {
 	views   []event.View
 	hosts   map[*pack.Pack][]int // slots that name the host
 	scripts []*scriptSlots       // by view; nil for views without script blocks
+	packs   []*pack.Pack
+	keys    keySlots // nil when nothing correlates
 
 	now    func() int64
 	mu     sync.Mutex
@@ -36,6 +38,7 @@ type scriptSlots struct{ number, total, id, text, computer int }
 func NewSigma(rules []*rule.Rule, set *pack.Set, now func() int64) *Sigma {
 	s := &Sigma{views: set.Views(), hosts: make(map[*pack.Pack][]int), now: now}
 	s.plan = event.NewPlan(pack.Funcs())
+	s.packs = set.Packs()
 	s.router = set.Router(s.plan, pack.RouterOptions{})
 	s.detect = detect.Compile(rules, s.views, s.plan)
 	for _, p := range set.Packs() {
@@ -200,7 +203,7 @@ func (e *SigmaEvaluator) Match() []Hit {
 	}
 	hits := make([]Hit, len(matches))
 	for i, m := range matches {
-		hits[i] = Hit{Rule: m.Rule, View: e.sigma.views[m.View].Name}
+		hits[i] = Hit{Rule: m.Rule, View: e.sigma.views[m.View].Name, Key: e.key(m)}
 		for _, f := range e.matcher.Decided(m) {
 			hits[i].Fields = append(hits[i].Fields, Field(f))
 		}

@@ -30,6 +30,7 @@ type scanFlags struct {
 	output   string
 	failOn   string
 	stats    bool
+	episodes bool
 }
 
 func (f *scanFlags) register(c *cobra.Command) {
@@ -74,6 +75,7 @@ func newScan(p *process) *cobra.Command {
 	flags := c.Flags()
 	flags.StringVarP(&f.output, "output", "o", "table", "`format` of the matches: "+strings.Join(report.Names(), ", "))
 	flags.StringVar(&f.failOn, "fail-on", "", "exit with 1 when something of this `level` or above matched")
+	flags.BoolVar(&f.episodes, "detections", false, "run correlations and print detections instead of single matches: one for each episode")
 	flags.BoolVar(&f.stats, "stats", false, "print figures of the scan on standard error")
 	complete(c, "output", report.Names())
 	complete(c, "format", formatNames())
@@ -177,7 +179,7 @@ func (f *scanFlags) prepare(p *process, measured bool) (pipeline.Config, *pipeli
 	var enabled []*rule.Rule
 	for _, r := range res.Set.Rules {
 		// What only feeds correlations is no match of its own.
-		if r.Level >= minLevel && !res.Set.Silent(r.ID) {
+		if f.episodes || r.Level >= minLevel && !res.Set.Silent(r.ID) {
 			enabled = append(enabled, r)
 		}
 	}
@@ -218,6 +220,13 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 	content := contentStats{
 		disabled: len(res.Set.Disabled), refused: res.Refused, correlations: len(res.Set.Correlations),
 	}
+	var episodes *detectionScan
+	if f.episodes {
+		if episodes, err = newDetectionScan(p, engine, res.Set, f, p.stdout); err != nil {
+			return err
+		}
+		defer episodes.close()
+	}
 	res = nil // the documents are not needed any more, and are large
 	if content.refused > 0 {
 		fmt.Fprintf(p.stderr, "tiercel: %s could not be used; run 'tiercel rule lint' on them to see why\n", plural(content.refused, "rule document"))
@@ -239,6 +248,9 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 	var unrouted unroutedLog
 	config.Unrouted = unrouted.add
 	config.Match = func(m *pipeline.Match) error {
+		if episodes != nil {
+			return episodes.stage2.Add(m)
+		}
 		if err := w.Match(m); err != nil {
 			return err
 		}
@@ -250,7 +262,11 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 	stats, err := pipeline.Scan(ctx, config)
 	interrupted := errors.Is(err, context.Canceled)
 	if err == nil || interrupted {
-		if closeErr := errors.Join(w.Close(&stats), buffered.Flush()); closeErr != nil && !interrupted {
+		closing := func() error { return errors.Join(w.Close(&stats), buffered.Flush()) }
+		if episodes != nil {
+			closing = episodes.finish
+		}
+		if closeErr := closing(); closeErr != nil && !interrupted {
 			err = closeErr
 		}
 	}
@@ -267,7 +283,7 @@ func runScan(ctx context.Context, p *process, f *scanFlags, paths []string) erro
 		return &codedError{exitInput, fmt.Errorf("cannot write the matches: %w", err)}
 	}
 	for l := failOn; l <= rule.Critical; l++ {
-		if stats.Matches[l] > 0 {
+		if episodes == nil && stats.Matches[l] > 0 || episodes != nil && episodes.levels[l] > 0 {
 			return &codedError{exitFailed, nil}
 		}
 	}

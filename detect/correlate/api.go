@@ -30,7 +30,9 @@ type Hit struct {
 // Suppression drops detections that repeat.
 type Suppression struct {
 	// Fields are components of the group key; of detections that agree in them
-	// only the first within Window stands. Empty means the whole group key.
+	// only the first within Window stands. Empty means the whole group key, and
+	// so does a field that is no component of it: less is suppressed then than
+	// was asked, never more.
 	Fields []string
 	// Window is how long it holds, from the decision of the one that stands.
 	Window time.Duration

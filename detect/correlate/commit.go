@@ -86,8 +86,8 @@ func (e *Engine) commitHits(g *group, n int) {
 			x.key = key
 			e.decided = append(e.decided, decision{at: at, anchor: x.anchor, group: g, episode: x, phase: Final})
 			said := g.say()
-			if key != x.id && len(said.used) < usedMax {
-				said.used = append(said.used, key)
+			if key != x.id {
+				said.use(key, x.keyTime, g.det.settled)
 			}
 			said.lastFinal, said.finalKey, said.finalCount = x.id, key, x.count
 		}
@@ -98,15 +98,19 @@ func (e *Engine) commitHits(g *group, n int) {
 	g.done = max(g.done, int32(n))
 }
 
-// usedMax bounds what is remembered of keys: as many anchors of one group have
-// hardly moved within its lateness.
-const usedMax = 64
+// use remembers that a key has become another detection's, as long as its
+// namesake, whose anchor was at the given time, may come back.
+func (s *emitted) use(key event.ID, namesake, settled int64) {
+	s.used = slices.DeleteFunc(s.used, func(u usedKey) bool { return u.namesake < settled })
+	s.used = append(s.used, usedKey{key, namesake})
+}
 
 // settled takes an episode off those announced and returns its notification's
 // key.
 func (g *group) settled(x *episode) event.ID {
 	for i, a := range g.said().announced {
 		if a.id == x.id {
+			x.keyTime = a.keyTime
 			g.emitted.announced = slices.Delete(g.emitted.announced, i, i+1)
 			return a.key
 		}
@@ -144,25 +148,24 @@ func (g *group) trim(limit int64) {
 func (e *Engine) decideWindow(g *group, limit int64, s Sink) {
 	d := g.det
 	for {
+		// What stands before the hit that opens the window is in none, unless
+		// one that opens another can still come before it.
+		idle := g.opening()
+		for idle > 0 && g.hits[idle-1].t >= limit {
+			idle--
+		}
+		g.remove(0, idle)
 		open := g.opening()
-		if open == len(g.hits) {
-			for open > 0 && g.hits[open-1].t >= limit {
-				open--
-			}
-			g.remove(0, open)
-			if len(g.hits) > 0 {
-				e.settle(g, limit)
-				return
-			}
-		} else if open > 0 {
-			g.remove(0, open)
+		if open == len(g.hits) && open > 0 {
+			e.settle(g, limit)
+			return
 		}
 		if len(g.hits) == 0 {
 			// What would come now comes late, or opens a group anew.
 			e.forget(g)
 			return
 		}
-		end := addTime(g.hits[0].t, d.timespan)
+		end := addTime(g.hits[open].t, d.timespan)
 		if end > limit {
 			e.settle(g, limit)
 			return

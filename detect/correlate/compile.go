@@ -141,7 +141,8 @@ func (e *Engine) addDetector(d *detector) {
 				d.suppressBy = append(d.suppressBy, i)
 			}
 		}
-		if len(s.Fields) == 0 {
+		if len(s.Fields) == 0 || len(d.suppressBy) < len(s.Fields) {
+			d.suppressBy = nil
 			for i := range d.groupBy {
 				d.suppressBy = append(d.suppressBy, i)
 			}

@@ -352,7 +352,7 @@ func (e *Engine) advance(g *group, s Sink) {
 func (e *Engine) announce(g *group, r result, s Sink) {
 	for _, x := range [...]*episode{r.opened, r.ended} {
 		if x != nil {
-			x.key = g.newKey(x.id)
+			x.key, x.keyTime = g.newKey(x.id), x.anchor.t
 			e.provisional(g, x, s)
 		}
 	}
@@ -361,7 +361,7 @@ func (e *Engine) announce(g *group, r result, s Sink) {
 // provisional emits an episode for the first time.
 func (e *Engine) provisional(g *group, x *episode, s Sink) {
 	said := g.say()
-	said.announced = append(said.announced, announced{id: x.id, order: x.anchor, count: x.count, key: x.key, fields: x.fields})
+	said.announced = append(said.announced, announced{id: x.id, order: x.anchor, count: x.count, key: x.key, keyTime: x.keyTime, fields: x.fields})
 	s.Detection(g.detection(x, Provisional, x.key))
 	e.fire(g, x, s)
 }
@@ -371,7 +371,7 @@ func (e *Engine) provisional(g *group, x *episode, s Sink) {
 func (g *group) newKey(id event.ID) event.ID {
 	said := g.said()
 	key := id
-	for slices.Contains(said.used, key) || slices.ContainsFunc(said.announced, func(a announced) bool { return a.key == key }) {
+	for slices.ContainsFunc(said.used, func(u usedKey) bool { return u.key == key }) || slices.ContainsFunc(said.announced, func(a announced) bool { return a.key == key }) {
 		key = event.RevisionID([]event.ID{key})
 	}
 	return key
@@ -437,9 +437,9 @@ func (e *Engine) refresh(g *group, s Sink) {
 	}
 	// Those that are new take the place of those that are gone, in order.
 	for i, x := range fresh {
-		x.key = g.newKey(x.id)
+		x.key, x.keyTime = g.newKey(x.id), x.anchor.t
 		if i < len(gone) {
-			x.key = gone[i].key
+			x.key, x.keyTime = gone[i].key, gone[i].keyTime
 		}
 		late := x.late
 		x.late = true // it comes by a hit out of order

@@ -79,7 +79,13 @@ type emitted struct {
 	suppressed          event.ID
 	// used are keys under which another detection than their namesake became
 	// final.
-	used []event.ID
+	used []usedKey
+}
+
+// usedKey is a key with the time of the anchor of the detection it is named for.
+type usedKey struct {
+	key      event.ID
+	namesake int64
 }
 
 // nothing is what was said of a group of which nothing was said.
@@ -109,11 +115,13 @@ func (g *group) shown() []string { return components(g.spelled) }
 
 // announced is a provisional detection that stands.
 type announced struct {
-	id     event.ID
-	order  order // of the anchor, which completes it
-	count  uint64
-	key    event.ID   // of the notification
-	fields [][]string // handed to parents
+	id    event.ID
+	order order // of the anchor, which completes it
+	count uint64
+	key   event.ID // of the notification
+	// keyTime is the time of the anchor of the detection the key is named for.
+	keyTime int64
+	fields  [][]string // handed to parents
 }
 
 // newHit makes a hit of the detector. Of one event that matches several rules the

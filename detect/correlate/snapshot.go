@@ -413,13 +413,20 @@ func (x *codec) emitted(s *emitted) {
 		a := &s.announced[i]
 		a.id, a.key = x.id(a.id), x.id(a.key)
 		x.order(&a.order)
-		a.count = x.num(a.count)
+		a.count, a.keyTime = x.num(a.count), x.int(a.keyTime)
 		a.fields = x.fields(a.fields)
 	}
 	s.decided = x.int(s.decided)
 	s.lastFinal, s.finalKey = x.id(s.lastFinal), x.id(s.finalKey)
 	s.finalCount = x.num(s.finalCount)
-	s.used = x.ids(s.used)
+	m = x.length(len(s.used))
+	if x.reading && m > 0 {
+		s.used = make([]usedKey, m)
+	}
+	for i := range m {
+		u := &s.used[i]
+		u.key, u.namesake = x.id(u.key), x.int(u.namesake)
+	}
 }
 
 // episode writes e, or reads one; nil stands for none.
@@ -430,7 +437,7 @@ func (x *codec) episode(e *episode) *episode {
 	if x.reading {
 		e = &episode{}
 	}
-	e.id, e.completing, e.key = x.id(e.id), x.id(e.completing), x.id(e.key)
+	e.id, e.completing, e.key, e.keyTime = x.id(e.id), x.id(e.completing), x.id(e.key), x.int(e.keyTime)
 	x.order(&e.anchor)
 	x.order(&e.completed)
 	x.order(&e.lastEvent)

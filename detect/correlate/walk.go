@@ -63,6 +63,7 @@ type episode struct {
 	completed  order      // of the completing event
 	fields     [][]string // of it, for parents
 	key        event.ID   // of the notification
+	keyTime    int64      // of the anchor of the detection the key is named for
 	first      int64
 	last       int64
 	count      uint64
