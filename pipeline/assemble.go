@@ -15,7 +15,7 @@ const (
 	partTextBytesMax  = 4 << 20  // text and names of one event
 	partsWaitBytesMax = 16 << 20 // the same of all events that wait
 	partsEventsMax    = 4096     // events that wait
-	sliceBytes        = 24       // of each part's place, on 64-bit machines
+	placeBytes        = 72       // of each part: its text's slice and its evidence, on 64-bit machines
 )
 
 // Part is one part of an event that was logged in parts, as PowerShell does
@@ -54,6 +54,7 @@ type assembler struct {
 
 type whole struct {
 	texts    [][]byte // by number-1; nil until seen
+	evidence []Evidence
 	missing  int
 	bytes    int
 	reported []int // rules
@@ -95,7 +96,7 @@ func (a *assembler) whole(p *Part) *whole {
 			a.lost++
 			a.drop(a.order[0])
 		}
-		w = &whole{texts: make([][]byte, p.Total), missing: p.Total, bytes: len(p.Key) + p.Total*sliceBytes}
+		w = &whole{texts: make([][]byte, p.Total), evidence: make([]Evidence, p.Total), missing: p.Total, bytes: len(p.Key) + p.Total*placeBytes}
 		a.bytes += w.bytes
 		a.wait[p.Key] = w
 		a.order = append(a.order, p.Key)
@@ -122,14 +123,16 @@ func (a *assembler) first(p *Part, ruleIndex int) bool {
 }
 
 // add takes a part in. When it completes the event, done is true, and hits are
-// those rules that no part alone has met, with the whole event as JSON.
-func (a *assembler) add(f *found) (hits []Hit, whole []byte, done bool) {
+// those rules that no part alone has met, with the whole event as JSON and the
+// evidence of its parts.
+func (a *assembler) add(f *found) (hits []Hit, whole []byte, parts []Evidence, done bool) {
 	p := f.part
 	if !p.sound() {
-		return nil, nil, false
+		return nil, nil, nil, false
 	}
 	w := a.whole(p)
 	w.texts[p.Number-1] = p.Text
+	w.evidence[p.Number-1] = f.match.Evidence
 	if p.Text == nil {
 		w.texts[p.Number-1] = []byte{}
 	}
@@ -139,14 +142,14 @@ func (a *assembler) add(f *found) (hits []Hit, whole []byte, done bool) {
 	if w.bytes > partTextBytesMax {
 		a.lost++
 		a.drop(p.Key)
-		return nil, nil, false
+		return nil, nil, nil, false
 	}
 	for a.bytes > partsWaitBytesMax && a.order[0] != p.Key {
 		a.lost++
 		a.drop(a.order[0])
 	}
 	if w.missing > 0 {
-		return nil, nil, false
+		return nil, nil, nil, false
 	}
 	a.drop(p.Key)
 	all := a.evaluate(f, slices.Concat(w.texts...))
@@ -158,7 +161,7 @@ func (a *assembler) add(f *found) (hits []Hit, whole []byte, done bool) {
 	if len(hits) > 0 {
 		whole = a.record.Tree.AppendJSON(nil, 0)
 	}
-	return hits, whole, true
+	return hits, whole, w.evidence, true
 }
 
 // evaluate matches the completing part's record with the whole text in place

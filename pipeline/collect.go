@@ -128,27 +128,28 @@ func (c *collector) record(f *found) error {
 		if f.part != nil && !c.parts.first(f.part, h.Rule) {
 			continue
 		}
-		if err := c.hand(f, h, f.match.Event); err != nil {
+		if err := c.hand(f, h, f.match.Event, nil); err != nil {
 			return err
 		}
 	}
 	if f.part == nil {
 		return nil
 	}
-	hits, event, done := c.parts.add(f)
+	hits, event, parts, done := c.parts.add(f)
 	if done {
 		c.stats.Reassembled++
 	}
 	for _, h := range hits {
-		if err := c.hand(f, h, event); err != nil {
+		if err := c.hand(f, h, event, parts); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *collector) hand(f *found, h Hit, event []byte) error {
+func (c *collector) hand(f *found, h Hit, event []byte, parts []Evidence) error {
 	m := f.match
+	m.Parts = parts
 	m.Rule, m.RuleIndex, m.View, m.Fields, m.Key, m.Event = c.rules[h.Rule], h.Rule, h.View, h.Fields, h.Key, event
 	if int(m.Rule.Level) < len(c.stats.Matches) {
 		c.stats.Matches[m.Rule.Level]++

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"crypto/sha256"
 	"io"
 	"sync/atomic"
 	"time"
@@ -93,6 +94,12 @@ type Match struct {
 	Host string
 	// Source says where the event stands.
 	Source Source
+	// Evidence identifies the record. The joined record of an audit event has
+	// the id of its first line, where it begins.
+	Evidence
+	// Parts are those of the parts of an event that was put together, in their
+	// order; Evidence is then that of the part that came last. Otherwise nil.
+	Parts []Evidence
 	// Fields are those that decided, in the rule's order.
 	Fields []Field
 	// Key are the values of the fields that correlations need; see
@@ -102,6 +109,17 @@ type Match struct {
 	// was JSON on one line, the record's tree otherwise. Matches of one record
 	// share it.
 	Event []byte
+}
+
+// Evidence identifies a record and its bytes, so that what a match rests on
+// can be found again and be seen to be unchanged.
+type Evidence struct {
+	// ID is the event's, derived from the path, the file's first bytes and the
+	// record's offset; the same in every scan of the same files.
+	ID event.ID
+	// RawHash is the SHA-256 of the record's bytes as they stand in the file,
+	// after decompression; of the binary record for EVTX.
+	RawHash [sha256.Size]byte
 }
 
 // Source is the position of a record.

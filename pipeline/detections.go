@@ -132,7 +132,7 @@ func (d *Detections) Add(m *Match) error {
 	}
 	return d.spool.add(spooled{
 		time: at.UnixMicro(), seq: seq, rule: m.RuleIndex, fields: fields,
-		id: event.EventID(event.LocalTenant, m.Source.Path, event.NativePosition(strconv.AppendInt(nil, m.Source.Offset, 10))),
+		id: m.ID,
 	})
 }
 

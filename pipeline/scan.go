@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,8 @@ type stream struct {
 	path    string
 	format  format.Format
 	options format.Options
+	// fingerprint is that of the first bytes.
+	fingerprint [sha256.Size]byte
 	// tasks are the stream's blocks in order; closed by its reader.
 	tasks chan *task
 	// own holds the stream's own budget of blocks.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -164,6 +165,42 @@ func TestScanAssemblesParts(t *testing.T) {
 	}
 }
 
+// What a match rests on can be found again: by the file's first bytes and the
+// record's place, and by the hash of the record's bytes.
+func TestMatchesCarryEvidence(t *testing.T) {
+	t.Parallel()
+	lines := []string{`{"r0":1}`, `{"id":"k","n":2,"of":2,"text":"2 end"}`, `{"miss":1}`, `{"id":"k","n":1,"of":2,"text":"r"}`, `{"r0":1}`}
+	content := strings.Join(lines, "\n") + "\n"
+	evidence := func(line int) Evidence {
+		offset := len(strings.Join(lines[:line], "\n")) + min(line, 1)
+		at := event.FilePosition(sha256.Sum256([]byte(content)), int64(offset))
+		return Evidence{ID: event.EventID(event.LocalTenant, "logs/a", at), RawHash: sha256.Sum256([]byte(lines[line]))}
+	}
+	var got []Match
+	run(t, Config{
+		Env: world(t, map[string]string{"logs/a": content, "b": content}), Paths: []string{"logs/a"},
+		Match: func(m *Match) error { got = append(got, *m); return nil },
+	})
+	if len(got) != 3 {
+		t.Fatalf("%d matches, want 3", len(got))
+	}
+	for i, want := range []struct {
+		evidence Evidence
+		parts    []Evidence
+	}{
+		{evidence(0), nil},
+		{evidence(3), []Evidence{evidence(3), evidence(1)}},
+		{evidence(4), nil},
+	} {
+		if got[i].Evidence != want.evidence || !slices.Equal(got[i].Parts, want.parts) {
+			t.Errorf("match %d: %v %v, want %v %v", i, got[i].Evidence, got[i].Parts, want.evidence, want.parts)
+		}
+	}
+	if got[0].ID == got[2].ID || got[0].RawHash != got[2].RawHash {
+		t.Error("equal records at two places are not two events of the same bytes")
+	}
+}
+
 func TestAssemblerIsBounded(t *testing.T) {
 	t.Parallel()
 	a := newAssembler(newFakeEngine())
@@ -194,7 +231,7 @@ func TestAssemblerIsBounded(t *testing.T) {
 				t.Errorf("part %d of %d suppresses a rule", p.Number, p.Total)
 			}
 		}
-		if _, _, done := a.add(&found{part: &p}); done {
+		if _, _, _, done := a.add(&found{part: &p}); done {
 			t.Errorf("part %d of %d completes an event", p.Number, p.Total)
 		}
 	}

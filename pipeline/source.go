@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/format/container"
 )
@@ -134,11 +135,12 @@ func (s *scan) member(f *file, name string, modified time.Time, head *bufio.Read
 		return
 	}
 	st := &stream{
-		path:    name,
-		format:  *kind,
-		options: format.Options{Zone: s.config.Zone, Reference: modified, Name: base},
-		tasks:   make(chan *task, blocksOwned+cap(s.shared)),
-		own:     make(chan struct{}, blocksOwned),
+		path:        name,
+		format:      *kind,
+		options:     format.Options{Zone: s.config.Zone, Reference: modified, Name: base},
+		fingerprint: event.Fingerprint(peek),
+		tasks:       make(chan *task, blocksOwned+cap(s.shared)),
+		own:         make(chan struct{}, blocksOwned),
 	}
 	f.streams <- st
 	s.split(st, head)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"unicode/utf8"
 
@@ -161,13 +162,18 @@ func (w *worker) record(rec *event.Record) {
 		p.RecordFormat, p.Hint = rec.Format, rec.Hint
 		p.Tree = rec.Tree.AppendJSON(nil, 0)
 	}
+	s := w.task.stream
 	r.found = append(r.found, found{
 		match: Match{
 			Time: rec.Time, TimeQuality: rec.TimeQuality, Host: w.eval.Host(),
-			Source: Source{Path: w.task.stream.path, Format: rec.Format, Record: rec.RecordID, Line: rec.Line, Offset: rec.Offset},
-			Event:  eventJSON(rec),
+			Source: Source{Path: s.path, Format: rec.Format, Record: rec.RecordID, Line: rec.Line, Offset: rec.Offset},
+			Evidence: Evidence{
+				ID:      event.EventID(event.LocalTenant, s.path, event.FilePosition(s.fingerprint, rec.Offset)),
+				RawHash: sha256.Sum256(rec.Raw),
+			},
+			Event: eventJSON(rec),
 		},
-		group: rec.Group, hits: hits, part: routed.Part, options: w.task.stream.options,
+		group: rec.Group, hits: hits, part: routed.Part, options: s.options,
 	})
 }
 

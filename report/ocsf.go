@@ -61,10 +61,17 @@ func (o *ocsf) Match(m *pipeline.Match) error {
 	b = append(b, '}')
 
 	b = append(appendKey(b, "evidences"), `[{"data":{`...)
+	b = appendEvidence(b, &m.Evidence)
 	b = appendSource(appendKey(b, "source"), m.Source)
 	b = appendFields(appendKey(b, "fields"), m.Fields)
 	b = append(appendKey(b, "event"), m.Event...)
-	b = append(b, "}}]"...)
+	b = append(b, "}}"...)
+	for i := range m.Parts {
+		if m.Parts[i] != m.Evidence {
+			b = append(appendEvidence(append(b, `,{"data":{`...), &m.Parts[i]), "}}"...)
+		}
+	}
+	b = append(b, ']')
 	if m.Host != "" {
 		b = append(appendKey(b, "resources"), `[{"type":"host"`...)
 		b = appendTextMember(b, "name", m.Host)
@@ -79,6 +86,12 @@ func (o *ocsf) Match(m *pipeline.Match) error {
 	o.buf = b
 	_, err := o.w.Write(b)
 	return err
+}
+
+// appendEvidence writes what a record is known by again.
+func appendEvidence(b []byte, e *pipeline.Evidence) []byte {
+	b = appendTextMember(b, "event_id", e.ID.String())
+	return appendTextMember(b, "raw_hash", "sha256:"+hex.EncodeToString(e.RawHash[:]))
 }
 
 // findingUID is the same for the same rule's semantics on the same record of

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,6 +171,44 @@ func TestHTMLHoldsDataOnlyAsJSON(t *testing.T) {
 	row := write(t, "html", Options{}, hostile())
 	if !strings.Contains(row, `12345678901234567890`) {
 		t.Error("a large number was changed")
+	}
+}
+
+// Evidence is known again by event and bytes, of every part of an event in
+// parts once.
+func TestOCSFEvidence(t *testing.T) {
+	t.Parallel()
+	m := hostile()
+	proof := func(n byte) (e pipeline.Evidence) {
+		e.ID[15], e.RawHash[31] = n, n
+		return e
+	}
+	m.Evidence, m.Parts = proof(2), []pipeline.Evidence{proof(1), proof(2), proof(3)}
+	var got struct {
+		Evidences []struct {
+			Data struct {
+				EventID string `json:"event_id"`
+				RawHash string `json:"raw_hash"`
+				Event   any
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(write(t, "ocsf", Options{}, m)), &got); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for i, e := range got.Evidences {
+		n := e.Data.EventID[30:]
+		if e.Data.EventID != strings.Repeat("0", 30)+n || e.Data.RawHash != "sha256:"+strings.Repeat("0", 62)+n {
+			t.Errorf("evidence %+v", e.Data)
+		}
+		if (e.Data.Event != nil) != (i == 0) {
+			t.Errorf("evidence %d: event %v", i, e.Data.Event)
+		}
+		ids = append(ids, n)
+	}
+	if want := []string{"02", "01", "03"}; !slices.Equal(ids, want) {
+		t.Errorf("evidence of %v, want %v", ids, want)
 	}
 }
 
