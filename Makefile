@@ -60,7 +60,9 @@ content: build ## lint the shipped rules, run their cases and the packs' samples
 
 bench: ## speed, memory and allocations, next to a bare JSON parse of the same bytes
 	@test -n "$${TIERCEL_CORPUS:-}" || { echo 'set TIERCEL_CORPUS to the unpacked corpora'; exit 2; }
-	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 60m ./bench | go run -C tools ./benchtable
+	@{ go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 60m ./bench; \
+	   go test -run '^$$' -bench 'Hits' -benchtime 2000000x ./detect/correlate; \
+	   go test -run '^$$' -bench 'MillionGroups|Snapshot|Flood' -benchtime 1x -timeout 30m ./detect/correlate; } | go run -C tools ./benchtable
 
 torture: ## run the correlation engine against its oracle, 100,000 times
 	@env -u TIERCEL_CORPUS go test -count=1 -run '^TestFinalDetections$$' -timeout 60m ./detect/correlate -rapid.checks=5000

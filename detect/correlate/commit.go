@@ -134,6 +134,9 @@ func (g *group) trim(limit int64) {
 	}
 	if keep := d.keep * d.refs; keep > 0 && int(g.done-w.lo) > max(keep, compactMin) {
 		w.lo = g.done - int32(keep)
+		if w.aux != nil {
+			w.aux.tally = nil // it counted them
+		}
 	}
 	cut := int(w.lo)
 	if g.ahead != nil {

@@ -281,6 +281,11 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 		}
 		h.late = true
 	}
+	if !h.late && at < int(g.done) {
+		// Hits behind it were committed before their time for the budget.
+		e.late(d, o, s)
+		h.late = true
+	}
 	if o.t < g.earliest || g.spelled == "" {
 		g.earliest, g.spelled = o.t, spell(shown)
 	}

@@ -37,6 +37,12 @@ var promises = []promise{
 	{what: "MiB resident, the corpus", benchmark: "Resident", unit: "MiB-corpus", atMost: 100},
 	{what: "MiB resident, one file three times as large", benchmark: "Resident", unit: "MiB-3x-one-file", atMost: 100},
 	{what: "MiB resident, the same with two jobs", benchmark: "Resident", unit: "MiB-3x-two-jobs", atMost: 100},
+	{what: "stage 2: matches into 100,000 live groups", benchmark: "Hits", unit: "hits/s", atLeast: 500_000},
+	{what: "stage 2: MB for a million groups of 1 to 4 hits", benchmark: "MillionGroups", unit: "MB", atMost: 400},
+	{what: "  of 4 hits each", benchmark: "MillionGroups", unit: "MB-four-each"},
+	{what: "stage 2: attack found under 10 million keys that come once", benchmark: "Flood", unit: "found", atLeast: 1},
+	{what: "stage 2: seconds for a snapshot of 100,000 groups", benchmark: "Snapshot", unit: "s/snapshot", atMost: 1},
+	{what: "% of the scan's speed left with 200 correlations", benchmark: "WithCorrelations", unit: "%-of-speed", atLeast: 85},
 }
 
 func main() {
