@@ -56,6 +56,7 @@ func newRuleList(p *process) *cobra.Command {
 	c.Flags().StringArrayVar(&f.packs, "packs", nil, "`path` of a file or folder of further packs; repeatable")
 	f.site.register(c)
 	c.Flags().StringSliceVar(&f.statuses, "status", nil, "rule `statuses` to enable (default stable,test,experimental)")
+	f.registerExperimental(c)
 	return c
 }
 

@@ -63,6 +63,7 @@ func newRuleLint(p *process) *cobra.Command {
 	c.Flags().BoolVar(&quiet, "errors-only", false, "leave warnings out")
 	c.Flags().StringVar(&f.values, "values", "", "YAML `file` with lists for placeholders")
 	f.site.register(c)
+	f.registerExperimental(c)
 	complete(c, "output", []string{"text", "json", "sarif"})
 	return c
 }

@@ -39,6 +39,7 @@ func (f *scanFlags) register(c *cobra.Command) {
 	flags.StringArrayVar(&f.content.packs, "packs", nil, "`path` of a file or folder of further packs; repeatable")
 	flags.StringVar(&f.content.values, "values", "", "YAML `file` with lists for placeholders (modifier expand)")
 	flags.StringSliceVar(&f.content.statuses, "status", nil, "rule `statuses` to enable (default stable,test,experimental)")
+	f.content.registerExperimental(c)
 	f.content.site.register(c)
 	flags.StringVar(&f.format, "format", "", "read every file in the format `name` instead of detecting it: "+strings.Join(formatNames(), ", "))
 	flags.StringVar(&f.zone, "zone", "UTC", "time `zone` of records that name none, as Europe/Berlin")

@@ -9,6 +9,8 @@ import (
 
 	_ "time/tzdata" // zones for --zone on machines without them
 
+	"github.com/spf13/cobra"
+
 	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/format/formats"
@@ -47,7 +49,14 @@ type contentFlags struct {
 	packs    []string
 	values   string
 	statuses []string
-	site     siteFlags
+	// experimental switches on what the specification does not name yet.
+	experimental bool
+	site         siteFlags
+}
+
+// registerExperimental adds the flag that allows what Sigma does not define.
+func (f *contentFlags) registerExperimental(c *cobra.Command) {
+	c.Flags().BoolVar(&f.experimental, "experimental", false, "allow what Sigma does not define yet: value_median, and conditions in words such as a and not b, in correlations")
 }
 
 // load loads the rules: those of --rules, or the shipped ones.
@@ -57,7 +66,7 @@ func (f *contentFlags) load(world env.Env) (*rulefile.Result, error) {
 			return nil, usageError("--status %q is not a status; choose from %s", s, strings.Join(rule.Statuses, ", "))
 		}
 	}
-	o := rule.Options{Statuses: f.statuses}
+	o := rule.Options{Statuses: f.statuses, Experimental: f.experimental}
 	if f.values != "" {
 		values, diags := rulefile.LoadValues(world.FS, f.values)
 		if rule.HasErrors(diags) {
