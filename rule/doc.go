@@ -7,6 +7,9 @@
 // wrong comes back as a [Diagnostic] with its place, a stable code of [Codes]
 // and what to write instead; an error refuses one document, a lint none. The
 // language is Sigma 2.1.0; [Modifiers] is the table of its value modifiers.
+// Comments here and in other packages that say [D22] and the like refer to the
+// numbered decisions of docs/reference/sigma-decisions.md, made where the
+// specification is silent.
 //
 // The package is pure: no YAML, no files, no clock. Everything is bounded: the
 // values of a rule by [ValuesMax], its conditions by [ExprDepthMax] and
