@@ -131,7 +131,7 @@ func BenchmarkSnapshot(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric((cpu() - start).Seconds()/float64(b.N), "s/snapshot")
+	b.ReportMetric((cpu()-start).Seconds()/float64(b.N), "s/snapshot")
 }
 
 // BenchmarkFlood hands in keys that never come again, and between them an
