@@ -13,7 +13,7 @@ import (
 
 // Each micro case of the language that loads matches, or not, as it says: from
 // the text of the rule to the engine's answer, and to its explanation. Cases
-// that ask for routing are for the tests of packs.
+// that ask for routing are for the tests of the pipeline.
 func TestMicroCases(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../rule/testdata/micro.txt")
