@@ -75,6 +75,9 @@ func listText(out io.Writer, res *rulefile.Result, set *pack.Set) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s%s\n", r.ID, r.Level, ruleLogsource(r.Logsource), report.Clean(r.Title, 200), note)
 	}
+	for _, c := range res.Set.Correlations {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", c.ID, c.Level, c.Type, report.Clean(c.Title, 200))
+	}
 	for _, d := range res.Set.Disabled {
 		fmt.Fprintf(w, "%s\t-\t%s\t%s (disabled: %s)\n", d.ID, d.Kind, report.Clean(d.Title, 200), d.Reason)
 	}
@@ -88,6 +91,7 @@ type listed struct {
 	Level     string   `json:"level,omitempty"`
 	Status    string   `json:"status,omitempty"`
 	Logsource string   `json:"logsource,omitempty"`
+	Type      string   `json:"type,omitempty"` // of a correlation
 	Tags      []string `json:"tags,omitempty"`
 	Author    string   `json:"author,omitempty"`
 	License   string   `json:"license,omitempty"`
@@ -103,6 +107,14 @@ func listJSON(out io.Writer, res *rulefile.Result, set *pack.Set) error {
 		if err := e.Encode(listed{
 			ID: r.ID, Title: r.Title, Level: r.Level.String(), Status: r.Status, Logsource: ruleLogsource(r.Logsource),
 			Tags: r.Tags, Author: r.Author, License: r.License, File: r.File, Unfed: !fed(set, r),
+		}); err != nil {
+			return err
+		}
+	}
+	for _, c := range res.Set.Correlations {
+		if err := e.Encode(listed{
+			ID: c.ID, Title: c.Title, Level: c.Level.String(), Status: c.Status, Type: string(c.Type),
+			Tags: c.Tags, Author: c.Author, File: c.File,
 		}); err != nil {
 			return err
 		}
