@@ -10,7 +10,7 @@ import (
 )
 
 // settle puts a group where the watermark will next have something to do.
-func (e *Engine) settle(g *group, _ int64) {
+func (e *Engine) settle(g *group) {
 	d := g.det
 	switch {
 	case d.windowed:
@@ -53,7 +53,7 @@ func (e *Engine) commit(g *group, limit int64, s Sink) {
 	e.commitHits(g, n)
 	g.trim(limit)
 	if g.pending() {
-		e.settle(g, limit)
+		e.settle(g)
 		return
 	}
 	g.ahead = nil
@@ -65,7 +65,7 @@ func (e *Engine) commit(g *group, limit int64, s Sink) {
 		e.forget(g)
 		return
 	}
-	e.settle(g, limit)
+	e.settle(g)
 	e.touch(g)
 }
 
@@ -160,7 +160,7 @@ func (e *Engine) decideWindow(g *group, limit int64, s Sink) {
 		g.remove(0, idle)
 		open := g.opening()
 		if open == len(g.hits) && open > 0 {
-			e.settle(g, limit)
+			e.settle(g)
 			return
 		}
 		if len(g.hits) == 0 {
@@ -170,7 +170,7 @@ func (e *Engine) decideWindow(g *group, limit int64, s Sink) {
 		}
 		end := addTime(g.hits[open].t, d.timespan)
 		if end > limit {
-			e.settle(g, limit)
+			e.settle(g)
 			return
 		}
 		n := 0

@@ -95,7 +95,7 @@ func (e *Engine) unfire(g *group, a announced) {
 			p.remove(at, at+1)
 			p.ahead = nil
 			e.soil(p)
-			e.settle(p, e.watermark)
+			e.settle(p)
 		})
 	}
 }

@@ -276,7 +276,7 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 	if decided := d.windowed && (o.t <= g.said().decided || o.t < w && !g.inWindow(o.t)); o.t < w || decided {
 		e.late(d, o, s)
 		if o.t < w-d.timespan || decided {
-			e.settle(g, w)
+			e.settle(g)
 			return
 		}
 		h.late = true
@@ -310,7 +310,7 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 		g.ahead = nil
 		e.soil(g)
 	}
-	e.settle(g, w)
+	e.settle(g)
 	e.touch(g)
 }
 
