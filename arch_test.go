@@ -54,7 +54,7 @@ var layers = []layer{
 	{pattern: "pack/...", inside: []string{"event", "format/...", "pack/..."}, outside: []string{"go.yaml.in/yaml/v3"}},
 	{pattern: "rules", inside: []string{"event", "rule/..."}, outside: []string{"go.yaml.in/yaml/v3", "github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "rules/rulecase", inside: []string{"event"}, outside: []string{"go.yaml.in/yaml/v3"}, pure: true},
-	{pattern: "rules/casetest", inside: []string{"event", "format", "pack", "rule", "detect", "detect/correlate", "rules/rulecase"}, pure: true},
+	{pattern: "rules/casetest", inside: []string{"event", "format", "pack", "rule", "detect", "detect/correlate", "rules/rulecase", "scenario"}, pure: true},
 	{pattern: "pipeline", inside: []string{"env", "event", "format/...", "pack", "rule", "detect", "detect/correlate"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "report", inside: []string{"event", "pipeline", "rule"}},
 	{pattern: "scenario", pure: true},

@@ -84,6 +84,10 @@ func diagnose(at Position, code Code, hint, format string, args ...any) Diagnost
 	return Diagnostic{Position: at, Severity: severityOf(code), Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
+// Nearest returns the candidate closest to word as messages suggest it, or
+// nothing. It keeps neither and is safe for concurrent use.
+func Nearest(word string, candidates []string) string { return nearest(word, candidates) }
+
 // nearest returns the candidate closest to word by edit distance, if one is
 // close enough to be a slip of the hand: at most a third of the word's length,
 // and at most 3.

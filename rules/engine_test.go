@@ -129,6 +129,9 @@ func TestCases(t *testing.T) {
 		}
 		offered, waits := 0, false
 		for _, c := range all[r.ID].Cases {
+			if len(c.Events) == 0 {
+				continue // steps and scenarios are run by package casetest
+			}
 			if what := b.missing(c); what != "" {
 				t.Logf("%q, case %q waits for the pack %s", r.Title, c.Name, what)
 				waits = true

@@ -147,9 +147,12 @@ func (r *Runner) Run(s *rulecase.Suite, filter func(name string) bool) ([]Result
 		if filter != nil && !filter(c.Name) {
 			continue
 		}
-		if c.Steps != nil {
+		switch {
+		case c.Scenario != nil:
+			out = append(out, r.generated(s, scope, c))
+		case c.Steps != nil:
 			out = append(out, r.steps(s, scope, c))
-		} else {
+		default:
 			out = append(out, r.matches(scope, c))
 		}
 	}

@@ -25,6 +25,9 @@ func TestArrivalOrder(t *testing.T) {
 		for range rounds {
 			shuffled := rulecase.Suite{Rule: s.Rule}
 			for _, one := range s.Cases {
+				if one.Scenario != nil {
+					continue // its events come in the order it makes them
+				}
 				var all []rulecase.Delivery
 				for _, step := range one.Steps {
 					all = append(all, step.Deliveries...)

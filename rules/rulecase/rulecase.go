@@ -1,6 +1,7 @@
 // Package rulecase reads the cases of a rule: events in their vendor's own
 // shape, and how many of them the rule must match; or, for what counts and
-// orders events, steps in time and the exact detections that come of them.
+// orders events, steps in time and the exact detections that come of them; or a
+// scenario, whose events are generated.
 //
 // A case file is YAML, one suite a file, and decoded strictly: an unknown or
 // repeated key, an alias or a value that JSON cannot hold is an error with its
@@ -36,15 +37,17 @@ type Suite struct {
 	Cases []Case `yaml:"cases"`
 }
 
-// Case is one thing that is shown about a rule: either Events and Matches, or
-// Steps and Expect.
+// Case is one thing that is shown about a rule: Events and Matches, or Steps and
+// Expect, or Scenario and either Matches or Expect.
 type Case struct {
 	// Name says in a sentence what the case shows.
 	Name string `yaml:"name"`
-	// Events are what the rule sees; at least one.
+	// Events are what the rule sees; at least one, or none in a case with Steps
+	// or Scenario.
 	Events []Event `yaml:"events"`
-	// Matches is how many of Events the rule must match, exactly; 0 makes the
-	// case a near miss. It must be written.
+	// Matches is how many of Events, or of those of Scenario, the rule must
+	// match, exactly; 0 makes the case a near miss. With Events it must be
+	// written.
 	Matches *int `yaml:"matches"`
 
 	// Start is the time that the times of steps count from;
@@ -55,6 +58,8 @@ type Case struct {
 	Lateness *Span `yaml:"lateness"`
 	// Steps are what happens, in order; nil in a case with Events.
 	Steps Steps `yaml:"steps"`
+	// Scenario is what makes the events; nil in a case with Events or Steps.
+	Scenario *Scenario `yaml:"scenario"`
 	// Expect are the detections that stand once everything is decided; it must
 	// be written in a case with Steps.
 	Expect *Expect `yaml:"expect"`
@@ -129,6 +134,10 @@ func (s *Suite) check() error {
 			return fmt.Errorf("case %d has no name; say what it shows", i+1)
 		case names[c.Name]:
 			return fmt.Errorf("two cases are called %q; rename one", c.Name)
+		case c.Scenario != nil:
+			if err := c.checkScenario(); err != nil {
+				return err
+			}
 		case c.Steps != nil || c.Expect != nil:
 			if err := c.checkSteps(s.Like, &room); err != nil {
 				return err

@@ -100,6 +100,7 @@ func TestFaults(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(valid))
 	f.Add([]byte(stepped))
+	f.Add([]byte(generated))
 	f.Add([]byte("rule: r\ncases: [{name: n, events: [{event: {a: 1e5}}], matches: 0}]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Parse(data)

@@ -325,6 +325,9 @@ func (i *Instant) UnmarshalYAML(n *yaml.Node) error {
 
 // Began is the time that the case's times count from.
 func (c *Case) Began() time.Time {
+	if c.Scenario != nil {
+		return c.Scenario.Start
+	}
 	if c.Start.IsZero() {
 		return StartDefault
 	}
@@ -346,7 +349,7 @@ func (c *Case) checkSteps(like map[string]Template, room *int) error {
 	case len(c.Events) > 0 || c.Matches != nil:
 		return fmt.Errorf("case %q has steps as well as events or matches; keep one of the two", c.Name)
 	case len(c.Steps) == 0:
-		return fmt.Errorf("case %q expects something, but has no steps; add them under `steps`", c.Name)
+		return fmt.Errorf("case %q expects something, but has no steps; add them under `steps`, or a `scenario`", c.Name)
 	case c.Expect == nil:
 		return fmt.Errorf("case %q does not say what is detected; write `expect`, with the detections or `none`", c.Name)
 	}
