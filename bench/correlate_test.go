@@ -46,7 +46,7 @@ func BenchmarkWithCorrelations(b *testing.B) {
 		var d *pipeline.Detections
 		if stage2 {
 			e := correlate.New(correlate.Config{
-				Tenant: event.LocalTenant, Rules: rules, Correlations: correlations, Episode: pipeline.DefaultEpisode,
+				Tenant: event.LocalTenant, Rules: rules, Correlations: correlations, Episode: correlate.DefaultEpisode,
 			})
 			engine.Key(e.Needs)
 			d = pipeline.NewDetections(env.Real(), e)

@@ -91,7 +91,7 @@ func TestShippedCorrelations(t *testing.T) {
 	got := closed{set: set}
 	for _, got.corpus = range []string{"evtx", "windows-attacks"} {
 		engine := pipeline.NewSigma(set.Rules, packs, nil)
-		stage2 := correlate.New(correlate.Config{Tenant: event.LocalTenant, Rules: set.Rules, Correlations: set.Correlations, Episode: pipeline.DefaultEpisode})
+		stage2 := correlate.New(correlate.Config{Tenant: event.LocalTenant, Rules: set.Rules, Correlations: set.Correlations, Episode: correlate.DefaultEpisode})
 		engine.Key(stage2.Needs)
 		world := env.Real()
 		world.TempDir = t.TempDir()

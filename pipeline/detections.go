@@ -14,18 +14,6 @@ import (
 	"github.com/tiercel-io/tiercel/rule"
 )
 
-// The fields of an episode of a rule of its own: the machine and the account
-// that the event's pack says it speaks of.
-const (
-	HostField = "@host"
-	UserField = "@user"
-)
-
-// DefaultEpisode groups the matches of a rule of its own by host and user.
-func DefaultEpisode(int) correlate.Episode {
-	return correlate.Episode{Fields: []string{HostField, UserField}, Gap: correlate.GapDefault}
-}
-
 // keySlots are the slots of the fields that correlations need of a rule's
 // matches, by view and rule.
 type keySlots map[[2]int][][]int
@@ -59,9 +47,9 @@ func (s *Sigma) Key(needs func(ruleIndex int) []string) {
 func (s *Sigma) keySlot(view *event.View, p *pack.Pack, name string) []int {
 	var entity string
 	switch name {
-	case HostField:
+	case correlate.HostField:
 		entity = "host"
-	case UserField:
+	case correlate.UserField:
 		entity = "user"
 	default:
 		return []int{s.plan.Slot(view.Lookup(name))}

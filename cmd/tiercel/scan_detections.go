@@ -34,7 +34,7 @@ func newDetectionScan(p *process, engine *pipeline.Sigma, set *rule.Set, f *scan
 	}
 	s := &detectionScan{rules: engine.Rules(), correlations: set.Correlations, minLevel: minLevel, out: out}
 	stage2 := correlate.New(correlate.Config{
-		Tenant: event.LocalTenant, Rules: s.rules, Correlations: s.correlations, Episode: pipeline.DefaultEpisode,
+		Tenant: event.LocalTenant, Rules: s.rules, Correlations: s.correlations, Episode: correlate.DefaultEpisode,
 		Suppress: f.content.site.suppression(),
 	})
 	engine.Key(stage2.Needs)

@@ -51,6 +51,18 @@ type Episode struct {
 // GapDefault ends an episode of a single-event rule [D61].
 const GapDefault = time.Hour
 
+// The fields of an episode by default: the machine and the account that the
+// event's pack says it speaks of.
+const (
+	HostField = "@host"
+	UserField = "@user"
+)
+
+// DefaultEpisode groups the matches of a rule of its own by host and user.
+func DefaultEpisode(int) Episode {
+	return Episode{Fields: []string{HostField, UserField}, Gap: GapDefault}
+}
+
 // Config is what an engine runs.
 type Config struct {
 	Tenant event.Tenant

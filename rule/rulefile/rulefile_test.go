@@ -186,7 +186,7 @@ func TestLinks(t *testing.T) {
 	}
 	for link, target := range map[string]string{"sub/up": dir, "sub/self": sub, "again.yml": filepath.Join(dir, "a.yml"), "dangling.yml": "/nothing/at/all", "dangling": "/nothing"} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
-			t.Skip("the file system has no symbolic links")
+			t.Fatal(err)
 		}
 	}
 	r, err := rulefile.Load(vfs.Default, []string{dir}, rulefile.Options{})

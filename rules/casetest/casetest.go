@@ -56,7 +56,7 @@ func New(set *rule.Set, packs *pack.Set, formats []format.Format) *Bench {
 	b.engine = detect.Compile(set.Rules, views, b.plan)
 	stage2 := correlate.New(correlate.Config{
 		Tenant: event.LocalTenant, Rules: set.Rules, Correlations: set.Correlations,
-		Episode: episode, Alone: func(int) bool { return true }, // a case may ask for any of them
+		Episode: correlate.DefaultEpisode, Alone: func(int) bool { return true }, // a case may ask for any of them
 	})
 	entities := map[string]map[string][]string{}
 	for _, p := range packs.Packs() {
@@ -95,12 +95,6 @@ func (b *Bench) With(set *rule.Set) *Bench {
 	c := *b
 	c.set = set
 	return &c
-}
-
-// episode groups the matches of a rule of its own as a scan does: by the
-// primary host and user that the event's pack names.
-func episode(int) correlate.Episode {
-	return correlate.Episode{Fields: []string{"@host", "@user"}, Gap: correlate.GapDefault}
 }
 
 // Runner makes a runner. All runners of a bench give the same results.

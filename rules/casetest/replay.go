@@ -211,7 +211,7 @@ func (r *Runner) steps(s *rulecase.Suite, sc *scope, c *rulecase.Case) Result {
 	}
 	cfg := correlate.Config{
 		Tenant: event.LocalTenant, Rules: b.set.Rules, Correlations: sc.correlations,
-		Alone: func(i int) bool { return sc.alone[i] }, Episode: episode,
+		Alone: func(i int) bool { return sc.alone[i] }, Episode: correlate.DefaultEpisode,
 	}
 	engine := correlate.New(cfg)
 	needs := fieldMap(b, engine)
