@@ -246,6 +246,7 @@ func (e *Engine) bound(g *group) {
 		}
 		e.commitHits(g, n)
 	}
+	g.say().floor = g.hits[n-1].order
 	g.cutFront(n)
 	g.ahead = nil
 	e.soil(g)

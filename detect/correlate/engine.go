@@ -264,6 +264,10 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 			return
 		}
 	}
+	if g.truncated && !d.windowed && o.compare(g.said().floor) <= 0 {
+		e.late(d, o, s) // what stood behind it was committed for the budget
+		return
+	}
 	h := d.newHit(o, ref)
 	at, found := g.find(&h)
 	if found {
@@ -281,11 +285,6 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 		}
 		h.late = true
 	}
-	if !h.late && at < int(g.done) {
-		// Hits behind it were committed before their time for the budget.
-		e.late(d, o, s)
-		h.late = true
-	}
 	if o.t < g.earliest || g.spelled == "" {
 		g.earliest, g.spelled = o.t, spell(shown)
 	}
@@ -296,7 +295,6 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 	}
 	appended := at == len(g.hits) && (at == 0 || g.hits[at-1].order != o)
 	g.insert(at, h, v, m)
-	e.bound(g)
 	switch {
 	case d.windowed:
 	case h.late:
@@ -310,6 +308,7 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 		g.ahead = nil
 		e.soil(g)
 	}
+	e.bound(g)
 	e.settle(g)
 	e.touch(g)
 }

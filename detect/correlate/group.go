@@ -77,6 +77,9 @@ type emitted struct {
 	lastFinal, finalKey event.ID
 	finalCount          uint64
 	suppressed          event.ID
+	// floor is the last hit committed before its time for the budget: nothing
+	// up to it is taken any more.
+	floor order
 	// used are keys under which another detection than their namesake became
 	// final.
 	used []usedKey

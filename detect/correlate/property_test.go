@@ -82,7 +82,7 @@ func TestLateAndTight(t *testing.T) {
 		p.loose = true
 		p.hasty = rapid.Bool().Draw(t, "hasty")
 		if rapid.Bool().Draw(t, "tight") {
-			p.budget = correlate.Budget{GroupsPerShard: rapid.IntRange(1, 3).Draw(t, "groups")}
+			p.budget = correlate.Budget{GroupsPerShard: rapid.IntRange(1, 3).Draw(t, "groups"), HitsPerGroup: rapid.IntRange(3, 20).Draw(t, "hits")}
 		}
 		got := newRecord()
 		s.run(t, p, got)

@@ -417,6 +417,7 @@ func (x *codec) emitted(s *emitted) {
 		a.fields = x.fields(a.fields)
 	}
 	s.decided = x.int(s.decided)
+	x.order(&s.floor)
 	s.lastFinal, s.finalKey = x.id(s.lastFinal), x.id(s.finalKey)
 	s.finalCount = x.num(s.finalCount)
 	m = x.length(len(s.used))
