@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -21,12 +22,41 @@ import (
 type Clock interface {
 	// Now is the current wall-clock time.
 	Now() time.Time
+	// NewTimer makes a timer that fires once, after d.
+	NewTimer(d time.Duration) Timer
+}
+
+// Timer fires once. It is time.Timer behind an interface.
+type Timer interface {
+	// C receives the time when the timer fires.
+	C() <-chan time.Time
+	// Stop keeps it from firing; it reports whether it was still to fire.
+	Stop() bool
+	// Reset makes it fire after d from now, whether or not it has fired.
+	Reset(d time.Duration) bool
+}
+
+// Sleep waits for d or until ctx ends, whose error it then returns.
+func Sleep(ctx context.Context, c Clock, d time.Duration) error {
+	t := c.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Network makes connections and listens.
 type Network interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 	Listen(ctx context.Context, network, address string) (net.Listener, error)
+	// ListenPacket listens for datagrams.
+	ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error)
+	// LookupNetIP resolves a host's addresses, so that they can be judged
+	// before one is dialled.
+	LookupNetIP(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 // Env is one outside world.
@@ -52,6 +82,14 @@ type wallClock struct{}
 
 func (wallClock) Now() time.Time { return time.Now() }
 
+func (wallClock) NewTimer(d time.Duration) Timer { return wallTimer{time.NewTimer(d)} }
+
+type wallTimer struct{ t *time.Timer }
+
+func (w wallTimer) C() <-chan time.Time        { return w.t.C }
+func (w wallTimer) Stop() bool                 { return w.t.Stop() }
+func (w wallTimer) Reset(d time.Duration) bool { return w.t.Reset(d) }
+
 type systemNetwork struct{}
 
 func (systemNetwork) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
@@ -62,6 +100,15 @@ func (systemNetwork) DialContext(ctx context.Context, network, address string) (
 func (systemNetwork) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	var c net.ListenConfig
 	return c.Listen(ctx, network, address)
+}
+
+func (systemNetwork) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	var c net.ListenConfig
+	return c.ListenPacket(ctx, network, address)
+}
+
+func (systemNetwork) LookupNetIP(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
 // Links tells symbolic links from what they point to, which vfs.FS does not. A

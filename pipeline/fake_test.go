@@ -158,6 +158,9 @@ type fixedClock struct{}
 
 func (fixedClock) Now() time.Time { return time.Unix(1_780_000_000, 0) }
 
+// NewTimer implements env.Clock: time stands still, so it never fires.
+func (fixedClock) NewTimer(time.Duration) env.Timer { panic("nothing here waits") }
+
 // world is a file system in memory with the given files.
 func world(t *testing.T, files map[string]string) env.Env {
 	t.Helper()

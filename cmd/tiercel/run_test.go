@@ -18,6 +18,9 @@ type fixedClock struct{}
 
 func (fixedClock) Now() time.Time { return time.Unix(1_780_000_000, 0) }
 
+// NewTimer implements env.Clock: time stands still, so it never fires.
+func (fixedClock) NewTimer(time.Duration) env.Timer { panic("nothing here waits") }
+
 const (
 	ruleFile = `title: Evil image
 id: 11111111-2222-4333-8444-555555555555
