@@ -1,0 +1,79 @@
+package httpin
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// The bounds on requests as such. Bytes of headers are the server's to bound.
+const (
+	HeadersMax    = 100
+	URLBytesMax   = 8 << 10
+	QueryKeysMax  = 64
+	HeaderBytes   = 32 << 10
+	StreamsMax    = 100
+	headerTimeout = 5 * time.Second
+	idleTimeout   = time.Minute
+)
+
+// Harden bounds what reaches h: up to [HeadersMax] headers (431), a URL of
+// [URLBytesMax] (414), [QueryKeysMax] keys in the query (400), and [BodyGrace]
+// for a body that h does not read, which the server would otherwise wait for.
+// A panic of h is logged once and ends the connection, not the process.
+func (f *Front) Harden(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				if p != http.ErrAbortHandler {
+					f.o.Logger.Error("handler panicked", "path", fmt.Sprintf("%.200q", r.URL.Path), "panic", fmt.Sprintf("%.200q", fmt.Sprint(p)), "stack", string(debug.Stack()))
+				}
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		if status := overBounds(r); status != 0 {
+			w.Header().Set("Connection", "close")
+			http.Error(w, http.StatusText(status), status)
+			return
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			_ = http.NewResponseController(w).SetReadDeadline(f.o.Clock.Now().Add(BodyGrace))
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func overBounds(r *http.Request) int {
+	count := 0
+	for _, values := range r.Header {
+		count += len(values)
+	}
+	switch {
+	case count > HeadersMax:
+		return http.StatusRequestHeaderFieldsTooLarge
+	case len(r.RequestURI) > URLBytesMax:
+		return http.StatusRequestURITooLong
+	case r.URL.RawQuery != "" && strings.Count(r.URL.RawQuery, "&")+1 > QueryKeysMax:
+		return http.StatusBadRequest
+	}
+	return 0
+}
+
+// Server is a server for h with the settings that the receivers need: 5 s for
+// headers of up to 32 KiB, 60 s idle, 100 HTTP/2 streams, and no timeout for
+// bodies and answers, which [Gate] bounds by their rate. Its own log is
+// discarded: it has a line for each broken handshake, which anybody can send.
+func Server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    HeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: StreamsMax},
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+}
