@@ -24,6 +24,8 @@ type Pack struct {
 	Priority int
 	// Entities are the fields that name an entity, by its kind (user, host, …).
 	Entities map[string][]string
+	// Sequence is nil when records have no numbers without gaps.
+	Sequence *Sequence
 
 	matches  []matchEntry
 	steps    []step
@@ -32,6 +34,15 @@ type Pack struct {
 	fields   fieldTable
 	views    []*view
 	synonyms [][]string
+}
+
+// Sequence says by which number a sender counts its records.
+type Sequence struct {
+	// Number is the field that holds it.
+	Number string
+	// Of are the fields whose values tell streams of numbers apart, the channel
+	// last.
+	Of []string
 }
 
 // Views returns the pack's views in the order of its file.
@@ -144,6 +155,9 @@ func newPack(d *document) (*Pack, []*Error) {
 		for kind, fields := range d.Entities {
 			p.Entities[kind] = fields
 		}
+	}
+	if d.Sequence != nil {
+		p.Sequence = &Sequence{Number: d.Sequence.Number, Of: d.Sequence.Of}
 	}
 	return p, c.errs
 }

@@ -21,6 +21,12 @@ type document struct {
 	Synonyms [][]string         `yaml:"synonyms"`
 	Views    []viewDoc          `yaml:"views"`
 	Entities map[string]texts   `yaml:"entities"`
+	Sequence *sequenceDoc       `yaml:"sequence"`
+}
+
+type sequenceDoc struct {
+	Number string `yaml:"number"`
+	Of     texts  `yaml:"of"`
 }
 
 // place is a position in a pack file, from 1.

@@ -132,6 +132,7 @@ func newRoutedPack(p *Pack, plan *event.Plan, id int) *routedPack {
 // Session routes records for one goroutine.
 type Session struct {
 	router       *Router
+	pinned       int // position in router.packs, or unpinned
 	zone         *time.Location
 	reference    time.Time
 	cache        []viewCache // by position in router.packs
@@ -147,7 +148,7 @@ type Session struct {
 
 // Session returns a new session.
 func (r *Router) Session() *Session {
-	s := &Session{router: r, cache: make([]viewCache, len(r.packs)), zone: r.opts.Zone, reference: r.opts.Reference}
+	s := &Session{router: r, cache: make([]viewCache, len(r.packs)), zone: r.opts.Zone, reference: r.opts.Reference, pinned: unpinned}
 	for i, p := range r.packs {
 		s.cache[i].pack = p
 	}
@@ -159,6 +160,18 @@ func (r *Router) Session() *Session {
 // without a year may have. It replaces those of RouterOptions.
 func (s *Session) Source(zone *time.Location, reference time.Time) {
 	s.zone, s.reference = zone, reference
+}
+
+// unpinned lets records decide which pack is theirs.
+const unpinned = -2
+
+// Pin makes the next records those of a pack, by name, until the next call; ""
+// lets records decide again. A name that the set does not have routes nothing.
+func (s *Session) Pin(name string) {
+	s.pinned = unpinned
+	if name != "" {
+		s.pinned = slices.IndexFunc(s.router.packs, func(p *routedPack) bool { return p.Name == name })
+	}
 }
 
 // viewCache remembers the views for the values of a pack's keys.
@@ -185,6 +198,7 @@ func (s *Session) Route(rec *event.Record, r *event.Reader) (views []int, pack *
 	r.Bind(&rec.Tree)
 	n := s.choose(rec, r)
 	if n < 0 {
+		takeSent(rec)
 		return nil, nil
 	}
 	c := &s.cache[n]
@@ -202,9 +216,17 @@ func (s *Session) Route(rec *event.Record, r *event.Reader) (views []int, pack *
 	}
 	if rec.Time.IsZero() {
 		s.setTime(rec, r, p)
+		takeSent(rec)
 	}
 	s.about(rec)
 	return s.views(c, r), p.Pack
+}
+
+// takeSent gives a record without a time of its own the one of its envelope.
+func takeSent(rec *event.Record) {
+	if rec.Time.IsZero() && !rec.Sent.IsZero() {
+		rec.Time, rec.TimeQuality = rec.Sent, event.TimeParsed
+	}
 }
 
 // lineField is the member that holds the whole line of a text or syslog
@@ -218,7 +240,11 @@ func addLine(rec *event.Record) bool {
 		return false
 	}
 	rec.Tree.PutKeyText(lineField)
-	rec.Tree.PutString(rec.Raw)
+	line := rec.Raw
+	if rec.Text != nil {
+		line = rec.Text
+	}
+	rec.Tree.PutString(line)
 	rec.Tree.EndContainer()
 	return true
 }
@@ -255,6 +281,9 @@ type candidate struct {
 
 // choose returns the position of the record's pack, or -1.
 func (s *Session) choose(rec *event.Record, r *event.Reader) int {
+	if s.pinned != unpinned {
+		return s.pinned
+	}
 	if s.router.force {
 		return s.router.forced
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/format"
 )
 
 // Limits of what waits for its missing parts, in one file. PowerShell logs a
@@ -37,16 +38,28 @@ type Part struct {
 	Tree []byte
 }
 
-// assembler puts events in parts together. It belongs to the collector, so
-// the outcome depends on the order of the input alone. When a limit is
-// exceeded the event that has waited longest is given up and counted.
-type assembler struct {
-	engine Engine
-	eval   Evaluator
-	wait   map[string]*whole
-	order  []string // keys of wait, oldest first
-	bytes  int
-	lost   int64
+// Piece is a record that is a part, as an Assembler takes it.
+type Piece struct {
+	*Part
+	Evidence
+	Source      Source
+	Time        time.Time
+	TimeQuality event.TimeQuality
+	// Options are those of the record's source.
+	Options format.Options
+}
+
+// Assembler puts events in parts together. It takes them in the order of the
+// input, on which alone the outcome depends. When a limit is exceeded the event
+// that has waited longest is given up and counted. It belongs to one goroutine.
+type Assembler struct {
+	engine  Engine
+	prepare func(Evaluator)
+	eval    Evaluator
+	wait    map[string]*whole
+	order   []string // keys of wait, oldest first
+	bytes   int
+	lost    int64
 
 	frame  event.Tree
 	record event.Record
@@ -60,20 +73,22 @@ type whole struct {
 	reported []int // rules
 }
 
-func newAssembler(e Engine) *assembler {
-	return &assembler{engine: e, wait: make(map[string]*whole)}
+// NewAssembler makes an assembler. prepare, when not nil, is told of the
+// evaluator that decides wholes before it is used.
+func NewAssembler(e Engine, prepare func(Evaluator)) *Assembler {
+	return &Assembler{engine: e, prepare: prepare, wait: make(map[string]*whole)}
 }
 
-// reset forgets what waits and returns the number of events that were never
+// Reset forgets what waits and returns the number of events that were never
 // completed.
-func (a *assembler) reset() int64 {
+func (a *Assembler) Reset() int64 {
 	n := a.lost + int64(len(a.wait))
 	clear(a.wait)
 	a.order, a.bytes, a.lost = a.order[:0], 0, 0
 	return n
 }
 
-func (a *assembler) drop(key string) {
+func (a *Assembler) drop(key string) {
 	if w := a.wait[key]; w != nil {
 		a.bytes -= w.bytes
 		delete(a.wait, key)
@@ -84,7 +99,7 @@ func (a *assembler) drop(key string) {
 
 // whole returns the event that p is a part of. A part seen before, or another
 // total, begins the event anew: the block was logged again.
-func (a *assembler) whole(p *Part) *whole {
+func (a *Assembler) whole(p *Part) *whole {
 	w := a.wait[p.Key]
 	if w != nil && (len(w.texts) != p.Total || w.texts[p.Number-1] != nil) {
 		a.lost++
@@ -108,9 +123,9 @@ func (p *Part) sound() bool {
 	return p.Total >= 2 && p.Total <= partsMax && p.Number >= 1 && p.Number <= p.Total
 }
 
-// first reports whether the rule was not yet reported for the event that p is
+// First reports whether the rule was not yet reported for the event that p is
 // a part of, and remembers it.
-func (a *assembler) first(p *Part, ruleIndex int) bool {
+func (a *Assembler) First(p *Part, ruleIndex int) bool {
 	if !p.sound() {
 		return true
 	}
@@ -122,17 +137,17 @@ func (a *assembler) first(p *Part, ruleIndex int) bool {
 	return true
 }
 
-// add takes a part in. When it completes the event, done is true, and hits are
+// Add takes a part in. When it completes the event, done is true, and hits are
 // those rules that no part alone has met, with the whole event as JSON and the
 // evidence of its parts.
-func (a *assembler) add(f *found) (hits []Hit, whole []byte, parts []Evidence, done bool) {
-	p := f.part
+func (a *Assembler) Add(f *Piece) (hits []Hit, whole []byte, parts []Evidence, done bool) {
+	p := f.Part
 	if !p.sound() {
 		return nil, nil, nil, false
 	}
 	w := a.whole(p)
 	w.texts[p.Number-1] = p.Text
-	w.evidence[p.Number-1] = f.match.Evidence
+	w.evidence[p.Number-1] = f.Evidence
 	if p.Text == nil {
 		w.texts[p.Number-1] = []byte{}
 	}
@@ -166,7 +181,7 @@ func (a *assembler) add(f *found) (hits []Hit, whole []byte, parts []Evidence, d
 
 // evaluate matches the completing part's record with the whole text in place
 // of its own. A whole that the engine cannot bear is one without hits.
-func (a *assembler) evaluate(f *found, text []byte) (hits []Hit) {
+func (a *Assembler) evaluate(f *Piece, text []byte) (hits []Hit) {
 	defer func() {
 		if recover() != nil {
 			hits, a.eval = nil, nil
@@ -174,17 +189,20 @@ func (a *assembler) evaluate(f *found, text []byte) (hits []Hit) {
 	}()
 	if a.eval == nil {
 		a.eval = a.engine.Evaluator()
+		if a.prepare != nil {
+			a.prepare(a.eval)
+		}
 	}
-	if err := a.frame.ParseJSON(f.part.Tree); err != nil {
+	if err := a.frame.ParseJSON(f.Part.Tree); err != nil {
 		return nil
 	}
 	r := &a.record
 	r.Reset(nil)
-	copyTree(&r.Tree, &a.frame, 0, f.part.Node, text)
-	r.Format, r.Hint = f.part.RecordFormat, f.part.Hint
-	r.RecordID, r.Line, r.Offset = f.match.Source.Record, f.match.Source.Line, f.match.Source.Offset
-	r.Time, r.TimeQuality = f.match.Time, f.match.TimeQuality
-	a.eval.Source(f.options)
+	copyTree(&r.Tree, &a.frame, 0, f.Node, text)
+	r.Format, r.Hint = f.RecordFormat, f.Hint
+	r.RecordID, r.Line, r.Offset = f.Source.Record, f.Source.Line, f.Source.Offset
+	r.Time, r.TimeQuality = f.Time, f.TimeQuality
+	a.eval.Source(f.Options)
 	if r.Tree.Err() != nil || !a.eval.Route(r).Claimed {
 		return nil
 	}

@@ -18,8 +18,8 @@ type collector struct {
 	format int // index into stats.Formats
 	// records and unrouted are those of the stream.
 	records, unrouted int64
-	groups            groups
-	parts             *assembler
+	groups            Groups
+	parts             *Assembler
 }
 
 func newCollector(c *Config) *collector {
@@ -27,7 +27,7 @@ func newCollector(c *Config) *collector {
 	return &collector{
 		config: c, rules: rules,
 		stats: Stats{RuleMatches: make([]int64, len(rules))},
-		parts: newAssembler(c.Engine),
+		parts: NewAssembler(c.Engine, nil),
 	}
 }
 
@@ -56,8 +56,8 @@ func (c *collector) end() {
 		c.config.Unrouted(c.stream.path, c.records, c.unrouted)
 	}
 	c.records, c.unrouted = 0, 0
-	c.groups.reset()
-	c.stats.Incomplete += c.parts.reset()
+	c.groups.Reset()
+	c.stats.Incomplete += c.parts.Reset()
 	c.stream = nil
 }
 
@@ -122,10 +122,10 @@ func inOrder(a, b []format.Problem) []format.Problem {
 // rule once.
 func (c *collector) record(f *found) error {
 	for _, h := range f.hits {
-		if f.group != 0 && !c.groups.first(f.group, h.Rule) {
+		if f.group != 0 && !c.groups.First(f.group, h.Rule) {
 			continue
 		}
-		if f.part != nil && !c.parts.first(f.part, h.Rule) {
+		if f.part != nil && !c.parts.First(f.part, h.Rule) {
 			continue
 		}
 		if err := c.hand(f, h, f.match.Event, nil); err != nil {
@@ -135,7 +135,9 @@ func (c *collector) record(f *found) error {
 	if f.part == nil {
 		return nil
 	}
-	hits, event, parts, done := c.parts.add(f)
+	hits, event, parts, done := c.parts.Add(&Piece{
+		Part: f.part, Evidence: f.match.Evidence, Source: f.match.Source, Time: f.match.Time, TimeQuality: f.match.TimeQuality, Options: f.options,
+	})
 	if done {
 		c.stats.Reassembled++
 	}
@@ -166,19 +168,22 @@ func (c *collector) hand(f *found, h Hit, event []byte, parts []Evidence) error 
 // milliseconds of each other.
 const groupsMax = 1024
 
-// groups remembers which rules were reported for the last groups of records.
-type groups struct {
+// Groups remembers which rules were reported for the last groups of records.
+// The zero value is ready; it belongs to one goroutine.
+type Groups struct {
 	seen  map[uint64][]int
 	order []uint64
 }
 
-func (g *groups) reset() {
+// Reset forgets all groups.
+func (g *Groups) Reset() {
 	clear(g.seen)
 	g.order = g.order[:0]
 }
 
-// first reports whether the rule was not yet reported for the group.
-func (g *groups) first(group uint64, ruleIndex int) bool {
+// First reports whether the rule was not yet reported for the group, and
+// remembers it.
+func (g *Groups) First(group uint64, ruleIndex int) bool {
 	reported, known := g.seen[group]
 	if slices.Contains(reported, ruleIndex) {
 		return false

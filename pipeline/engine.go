@@ -21,7 +21,8 @@ type Sigma struct {
 	hosts   map[*pack.Pack][]int // slots that name the host
 	scripts []*scriptSlots       // by view; nil for views without script blocks
 	packs   []*pack.Pack
-	keys    keySlots // nil when nothing correlates
+	numbers map[*pack.Pack]*numberSlots // packs whose records are counted
+	keys    keySlots                    // nil when nothing correlates
 
 	now    func() int64
 	mu     sync.Mutex
@@ -32,11 +33,18 @@ type Sigma struct {
 // view.
 type scriptSlots struct{ number, total, id, text, computer int }
 
+// numberSlots are where a record's own number stands and the fields that say
+// which stream of numbers it belongs to.
+type numberSlots struct {
+	number int
+	of     []int
+}
+
 // NewSigma compiles rules for the views of the packs in set. With now, a
 // clock in nanoseconds, it also measures what each rule costs (see
 // [Sigma.Costs]), which slows matching down; nil measures nothing.
 func NewSigma(rules []*rule.Rule, set *pack.Set, now func() int64) *Sigma {
-	s := &Sigma{views: set.Views(), hosts: make(map[*pack.Pack][]int), now: now}
+	s := &Sigma{views: set.Views(), hosts: make(map[*pack.Pack][]int), numbers: make(map[*pack.Pack]*numberSlots), now: now}
 	s.plan = event.NewPlan(pack.Funcs())
 	s.packs = set.Packs()
 	s.router = set.Router(s.plan, pack.RouterOptions{})
@@ -48,6 +56,13 @@ func NewSigma(rules []*rule.Rule, set *pack.Set, now func() int64) *Sigma {
 		}
 		for _, field := range p.Entities["host"] {
 			s.hosts[p] = append(s.hosts[p], s.plan.Slot(views[0].Lookup(field)))
+		}
+		if p.Sequence != nil {
+			n := &numberSlots{number: s.plan.Slot(views[0].Lookup(p.Sequence.Number))}
+			for _, field := range p.Sequence.Of {
+				n.of = append(n.of, s.plan.Slot(views[0].Lookup(field)))
+			}
+			s.numbers[p] = n
 		}
 	}
 	s.scripts = make([]*scriptSlots, len(s.views))
@@ -193,6 +208,55 @@ func (e *SigmaEvaluator) Host() string {
 		}
 	}
 	return ""
+}
+
+// Pin makes the next records those of a pack, by name; "" lets records decide.
+func (e *SigmaEvaluator) Pin(name string) { e.session.Pin(name) }
+
+// Unparsed counts the records routed so far whose text no step of their pack
+// fitted.
+func (e *SigmaEvaluator) Unparsed() uint64 { return e.session.Unparsed }
+
+// Kind names what the record last routed is, for accounts of volume: the most
+// specific of its views, else its pack, else "unrouted".
+func (e *SigmaEvaluator) Kind() string {
+	switch {
+	case len(e.views) > 0:
+		return e.sigma.views[e.views[len(e.views)-1]].Name
+	case e.pack != nil:
+		return e.pack.Name
+	}
+	return "unrouted"
+}
+
+// Number returns the number that the sender gave the record last routed, with
+// the stream it counts in appended to dst: the values that tell streams apart,
+// with NUL between. ok is false for a record without one.
+func (e *SigmaEvaluator) Number(dst []byte) (stream []byte, number uint64, ok bool) {
+	n := e.sigma.numbers[e.pack]
+	if n == nil {
+		return dst, 0, false
+	}
+	for _, v := range e.reader.Values(n.number) {
+		x, err := strconv.ParseUint(string(v.Text), 10, 64)
+		if err != nil {
+			return dst, 0, false
+		}
+		number, ok = x, true
+		break
+	}
+	if !ok {
+		return dst, 0, false
+	}
+	for i, slot := range n.of {
+		if i > 0 {
+			dst = append(dst, 0)
+		}
+		if values := e.reader.Values(slot); len(values) > 0 {
+			dst = append(dst, values[0].Text...)
+		}
+	}
+	return dst, number, true
 }
 
 // Match implements [Evaluator].

@@ -203,10 +203,10 @@ func TestMatchesCarryEvidence(t *testing.T) {
 
 func TestAssemblerIsBounded(t *testing.T) {
 	t.Parallel()
-	a := newAssembler(newFakeEngine())
+	a := NewAssembler(newFakeEngine(), nil)
 	text := []byte(strings.Repeat("x", 1<<20))
 	for i := range 100 {
-		a.add(&found{part: &Part{Key: fmt.Sprint(i), Number: 1, Total: 2, Text: text, Tree: []byte(`{"text":""}`)}})
+		a.Add(&Piece{Part: &Part{Key: fmt.Sprint(i), Number: 1, Total: 2, Text: text, Tree: []byte(`{"text":""}`)}})
 		if a.bytes > partsWaitBytesMax+len(text) {
 			t.Fatalf("%d bytes wait", a.bytes)
 		}
@@ -214,24 +214,24 @@ func TestAssemblerIsBounded(t *testing.T) {
 	// Names and the places of parts to come count as text does.
 	name := strings.Repeat("k", 1<<20)
 	for i := range 100 {
-		a.add(&found{part: &Part{Key: name + fmt.Sprint(i), Number: 1, Total: partsMax}})
+		a.Add(&Piece{Part: &Part{Key: name + fmt.Sprint(i), Number: 1, Total: partsMax}})
 	}
 	if n := len(a.wait); n > partsWaitBytesMax/len(name) {
 		t.Errorf("%d events with names of %d bytes wait", n, len(name))
 	}
 	for i := range 10 {
-		a.add(&found{part: &Part{Key: "big", Number: i + 1, Total: 20, Text: text}})
+		a.Add(&Piece{Part: &Part{Key: "big", Number: i + 1, Total: 20, Text: text}})
 	}
 	if w := a.wait["big"]; w != nil && w.bytes > partTextBytesMax {
 		t.Errorf("an event of %d bytes waits", w.bytes)
 	}
 	for _, p := range []Part{{Number: 0, Total: 2}, {Number: 3, Total: 2}, {Number: 1, Total: 1}, {Number: 1, Total: partsMax + 1}, {Number: -1, Total: -1}} {
 		for range 2 {
-			if !a.first(&p, 0) {
+			if !a.First(&p, 0) {
 				t.Errorf("part %d of %d suppresses a rule", p.Number, p.Total)
 			}
 		}
-		if _, _, _, done := a.add(&found{part: &p}); done {
+		if _, _, _, done := a.Add(&Piece{Part: &p}); done {
 			t.Errorf("part %d of %d completes an event", p.Number, p.Total)
 		}
 	}
@@ -380,7 +380,7 @@ func TestEventJSONIsOneValidLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Format = "json"
-		if got := string(eventJSON(&r)); got != want {
+		if got := string(EventJSON(&r)); got != want {
 			t.Errorf("%q becomes %s, want %s", raw, got, want)
 		}
 	}

@@ -171,14 +171,15 @@ func (w *worker) record(rec *event.Record) {
 				ID:      event.EventID(event.LocalTenant, s.path, event.FilePosition(s.fingerprint, rec.Offset)),
 				RawHash: sha256.Sum256(rec.Raw),
 			},
-			Event: eventJSON(rec),
+			Event: EventJSON(rec),
 		},
 		group: rec.Group, hits: hits, part: routed.Part, options: s.options,
 	})
 }
 
-// eventJSON returns a copy of the record as one line of JSON.
-func eventJSON(rec *event.Record) []byte {
+// EventJSON returns a copy of the record as one line of JSON: its very bytes
+// where it was JSON on one line, its tree otherwise.
+func EventJSON(rec *event.Record) []byte {
 	if rec.Format == "json" && oneLine(rec.Raw) {
 		return bytes.Clone(bytes.TrimSpace(rec.Raw))
 	}
