@@ -27,6 +27,7 @@ const (
 	idEvent     = "event"
 	idDetection = "detection"
 	idRevision  = "revision"
+	idFinding   = "finding"
 )
 
 // hasher hashes fields in the canonical encoding: each is preceded by its
@@ -132,6 +133,21 @@ func RevisionID(evidence []ID) ID {
 	h.addNumber(uint64(len(sorted)))
 	for _, id := range sorted {
 		h.add(id[:])
+	}
+	return h.id()
+}
+
+// FindingID derives the id of a finding about a source's health: what was
+// found, and the parts that make it this one and no other, such as the source
+// and since when.
+func FindingID(tenant Tenant, what string, parts ...string) ID {
+	var h hasher
+	h.addText(idFinding)
+	h.addText(tenant.name)
+	h.addText(what)
+	h.addNumber(uint64(len(parts)))
+	for _, p := range parts {
+		h.addText(p)
 	}
 	return h.id()
 }

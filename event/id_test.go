@@ -24,6 +24,7 @@ func TestIDGoldenVectors(t *testing.T) {
 		{"detection", "0169fb6dcf6a96ba3d9262c727063eaa", DetectionID(LocalTenant, "rule-1", strings.Repeat("ab", 32), []GroupValue{{"host", "ws1"}, {"user", "alice"}}, native)},
 		{"revision", "013db5a3815717699ff43e7bd9937eaf", RevisionID([]ID{native, file})},
 		{"revision, other order", "013db5a3815717699ff43e7bd9937eaf", RevisionID([]ID{file, native})},
+		{"finding", "0138411eefce0ddcabc2dd14b1600a0c", FindingID(LocalTenant, "silence", "web", "29000000")},
 	} {
 		if c.got.String() != c.want {
 			t.Errorf("%s: %s, want %s", c.name, c.got, c.want)
