@@ -58,7 +58,7 @@ var layers = []layer{
 	{pattern: "pipeline", inside: []string{"env", "event", "format/...", "pack", "rule", "detect", "detect/correlate", "store/wire"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "store", inside: []string{"event"}, pure: true},
 	{pattern: "store/wire", pure: true},
-	{pattern: "store/storetest", inside: []string{"event", "store"}},
+	{pattern: "store/storetest", inside: []string{"event", "store"}, outside: []string{"pgregory.net/rapid"}},
 	{pattern: "engine/segment", inside: []string{"env", "event", "store"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs", "github.com/cespare/xxhash/v2"}},
 	{pattern: "engine/pebble", inside: []string{"event", "store"}, outside: []string{"github.com/cockroachdb/pebble/v2"}},
 	{pattern: "metric", outside: []string{"github.com/prometheus/client_golang"}},
