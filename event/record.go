@@ -39,6 +39,9 @@ type Record struct {
 	// in. For EVTX it is the binary record, which cannot be read without its
 	// chunk.
 	Raw []byte
+	// Text is the line that a record of text was read from where that is not
+	// Raw: the event's text out of a sender's envelope. It is nil elsewhere.
+	Text []byte
 	// Format names the reader that made it: evtx, json, xml, syslog, …
 	Format string
 	// RecordID is the record's own number, as the EVTX EventRecordID; 0 when
@@ -54,6 +57,10 @@ type Record struct {
 	Time time.Time
 	// TimeQuality says how Time was come by.
 	TimeQuality TimeQuality
+	// Sent is the time that the sender's envelope gives for the event, or
+	// zero. It is the event's time where neither the format nor the pack finds
+	// one in the event itself.
+	Sent time.Time
 	// Hint is what the reader knows of the record beyond its bytes: the Zeek
 	// #path of a log, the stem of a file's name. A pack may route by it.
 	Hint string
@@ -66,8 +73,8 @@ type Record struct {
 // Reset empties the record and lets its tree borrow raw.
 func (r *Record) Reset(raw []byte) {
 	r.Tree.Reset(raw)
-	r.Raw = raw
+	r.Raw, r.Text = raw, nil
 	r.Format, r.Hint = "", ""
 	r.RecordID, r.Line, r.Offset, r.Group = 0, 0, 0, 0
-	r.Time, r.TimeQuality = time.Time{}, TimeMissing
+	r.Time, r.TimeQuality, r.Sent = time.Time{}, TimeMissing, time.Time{}
 }
