@@ -82,22 +82,6 @@ func (k *checker) tenant(path, name string) {
 	k.fault(path, hint, "there is no tenant %q", clip(name))
 }
 
-// SourceName reports whether a source can have that name: 1 to
-// [SourceBytesMax] of a-z, A-Z, 0-9, ., - and _, beginning with a letter or
-// digit. Such a name is safe in paths, keys, labels and headers.
-func SourceName(name string) bool {
-	if name == "" || len(name) > SourceBytesMax {
-		return false
-	}
-	for i, c := range []byte(name) {
-		plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !plain && (i == 0 || c != '-' && c != '_' && c != '.') {
-			return false
-		}
-	}
-	return true
-}
-
 const sourceNameHint = "write 1 to 64 of a-z, A-Z, 0-9, ., - and _, beginning with a letter or digit"
 
 func (k *checker) sources() {
@@ -109,7 +93,7 @@ func (k *checker) sources() {
 	for i, s := range k.c.Sources {
 		path := fmt.Sprintf("sources[%d]", i)
 		k.tenant(path+".tenant", s.Tenant)
-		if s.Name != "" && !SourceName(s.Name) {
+		if s.Name != "" && !event.SourceName(s.Name) {
 			k.fault(path+".name", sourceNameHint, "%q cannot be the name of a source", clip(s.Name))
 		}
 		key := [2]string{s.Tenant, s.Name}
@@ -171,7 +155,7 @@ func (k *checker) syslog() {
 	for i, s := range list {
 		path := fmt.Sprintf("receivers.syslog[%d]", i)
 		k.tenant(path+".tenant", s.Tenant)
-		if !SourceName(s.Source) {
+		if !event.SourceName(s.Source) {
 			k.fault(path+".source", sourceNameHint, "%q cannot be the name of a source", clip(s.Source))
 		}
 		switch {
@@ -191,7 +175,7 @@ func (k *checker) webhooks() {
 	for i, w := range k.c.Webhooks {
 		path := fmt.Sprintf("webhooks[%d]", i)
 		k.tenant(path+".tenant", w.Tenant)
-		if w.Name != "" && !SourceName(w.Name) {
+		if w.Name != "" && !event.SourceName(w.Name) {
 			k.fault(path+".name", sourceNameHint, "%q cannot be the name of a webhook", clip(w.Name))
 		}
 		if at, twice := first[w.Name]; twice && w.Name != "" {
@@ -252,7 +236,7 @@ func (k *checker) secret(path string, w Webhook) {
 		k.fault(path+".secret_file", "remove one of them", "there is a secret as well")
 		return
 	case !w.Secret.IsSet() && w.SecretFile == "":
-		k.fault(path, "add secret: ${env:NAME} or secret_file", "messages could not be signed: there is no secret")
+		k.fault(path+".secret", "add secret: ${env:NAME} or secret_file", "messages could not be signed: there is no secret")
 		return
 	case !w.Secret.IsSet():
 		return // the file could not be read, which loading says

@@ -38,8 +38,6 @@ const (
 	WebhooksMax = 100
 	// ShardsMax bounds the partitions of one source.
 	ShardsMax = 64
-	// SourceBytesMax bounds the name of a source.
-	SourceBytesMax = 64
 )
 
 // Path names a file or folder. One that is relative is taken from the folder of
@@ -144,7 +142,7 @@ type Quota struct {
 
 // Source is one feed of telemetry.
 type Source struct {
-	Name             string        `key:"name" need:"yes" doc:"1 to 64 of a-z, 0-9, ., - and _, beginning with a letter or digit."`
+	Name             string        `key:"name" need:"yes" doc:"1 to 64 of a-z, A-Z, 0-9, ., - and _, beginning with a letter or digit."`
 	Tenant           string        `key:"tenant" doc:"Whose feed it is. Empty means the only tenant."`
 	Pack             string        `key:"pack" doc:"The pack that reads its events. Empty means that each event tells."`
 	Format           string        `key:"format" doc:"The format of its records. Empty means that the protocol and each record tell."`
@@ -216,7 +214,7 @@ type Quarantine struct {
 
 // Webhook is one receiver of detections.
 type Webhook struct {
-	Name         string   `key:"name" need:"yes" doc:"1 to 64 of a-z, 0-9, ., - and _, beginning with a letter or digit."`
+	Name         string   `key:"name" need:"yes" doc:"1 to 64 of a-z, A-Z, 0-9, ., - and _, beginning with a letter or digit."`
 	Tenant       string   `key:"tenant" doc:"Whose detections are sent. Empty means the only tenant."`
 	URL          string   `key:"url" need:"yes" doc:"Where to: https, or http to a loopback address."`
 	Secret       Secret   `key:"secret" doc:"What messages are signed with: whsec_ and base64 of 24 to 64 bytes. Write ${env:NAME} to take it from the environment."`

@@ -57,12 +57,28 @@ func Load(fs vfs.FS, path string, environ []string, flags []Flag) (*Config, []Wa
 	c.fillTenants()
 	d.secretFiles(c)
 	warnings := append(d.warnings, c.doubts()...)
-	faults := append(d.faults, Check(c)...)
-	faults = append(faults, checkFiles(fs, c)...)
+	faults := first(first(d.faults, Check(c)), checkFiles(fs, c))
 	if len(faults) > 0 {
 		return nil, warnings, faults[:min(len(faults), FaultsMax)]
 	}
 	return c, warnings, nil
+}
+
+// first adds to faults those of later checks that do not merely follow from one
+// of them: that are about another setting and not about what holds it.
+func first(faults, later Faults) Faults {
+	out := faults
+	for _, l := range later {
+		follows := false
+		for _, f := range faults {
+			rest, ok := strings.CutPrefix(f.Key, l.Key)
+			follows = follows || ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+		}
+		if !follows {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // Default is the configuration when nothing is given, but for Data, which is

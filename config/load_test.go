@@ -1,0 +1,474 @@
+package config_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/tiercel-io/tiercel/config"
+)
+
+// files makes a file system with these files.
+func files(t *testing.T, list map[string]string) vfs.FS {
+	t.Helper()
+	fs := vfs.NewMem()
+	for name, text := range list {
+		if err := fs.MkdirAll(fs.PathDir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fs
+}
+
+// certificate makes a PEM certificate and its key.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs}))
+}
+
+// faultsOf loads a file and returns what is wrong with it, one line each.
+func faultsOf(t *testing.T, text string, environ []string, flags ...config.Flag) []string {
+	t.Helper()
+	_, _, err := config.Load(files(t, map[string]string{"t.yml": text}), "t.yml", environ, flags)
+	if err == nil {
+		return nil
+	}
+	var f config.Faults
+	if !errors.As(err, &f) {
+		t.Fatalf("the error %v is no list of faults", err)
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+const whsec = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz" // 24 bytes
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	hook := func(more string) string {
+		return "webhooks:\n  - name: a\n    url: https://example.org/x\n    secret: " + whsec + "\n" + more
+	}
+	for _, c := range []struct{ name, text, want string }{
+		{"unknown key", "htpp:\n  listen: x\n", "t.yml:1:1: unknown key \"htpp\"; did you mean http?"},
+		{"unknown key in a section", "http:\n  tls:\n    certificate: x\n", "t.yml:3:5: http.tls: unknown key \"certificate\"; its settings are cert, key, client_ca"},
+		{"case of a key", "http:\n  Listen: 127.0.0.1:1\n", "t.yml:2:3: http: unknown key \"Listen\"; did you mean listen?"},
+		{"unknown key in a list", "sources:\n  - name: a\n    latenes: 5m\n", "t.yml:3:5: sources[0]: unknown key \"latenes\"; did you mean lateness?"},
+		{"duplicate key", "data: a\ndata: b\n", `t.yml:2:1: the key "data" stands twice in one map, first in line 1; keep one of them, or put the values into one list`},
+		{"syntax", "http: [\n", "t.yml:1: this is not YAML"},
+		{"two documents", "data: a\n---\ndata: b\n", "t.yml:3:1: the file has more than one document; remove the line ---"},
+		{"list for the file", "- a\n", "t.yml:1:1: this must be a map, not a list; write its settings below it, indented"},
+		{"text for a section", "http: 127.0.0.1:1\n", "t.yml:1:7: http: this must be a map, not text"},
+		{"map for text", "data: {a: b}\n", "t.yml:1:7: data: this must be a path, not a map; write a path"},
+		{"number for text", "http:\n  listen: 8600\n", "t.yml:2:11: http.listen: this must be text, not a number; put it in quotes if it is meant as text"},
+		{"truth for a path", "data: true\n", "t.yml:1:7: data: this must be text, not true or false"},
+		{"nothing for text", "data:\n", "t.yml:1:6: data: this has no value; write a path, or remove the line"},
+		{"text for a list", "sources:\n  - name: a\n    drop_fields: x\n", "t.yml:3:18: sources[0].drop_fields: this must be a list, not text; write [x]"},
+		{"map for a list", "sources: {name: a}\n", "t.yml:1:10: sources: this must be a list, not a map; begin each entry with a dash"},
+		{"text for an entry", "sources: [a]\n", "t.yml:1:11: sources[0]: this must be a map, not text"},
+		{"duration without a unit", "detections:\n  retention: 300\n", `t.yml:2:14: detections.retention: "300" is not a duration; write a duration with its unit, as 30s, 5m or 7d`},
+		{"duration below zero", "detections: {retention: -5m}\n", `t.yml:1:25: detections.retention: "-5m" is not a duration`},
+		{"size", "log: {segment_bytes: 64 megs}\n", `t.yml:1:22: log.segment_bytes: "64 megs" is not a size in bytes; write a size, as 512KiB, 64MiB or 10GB`},
+		{"size out of bounds", "limits: {body_bytes: 1GiB}\n", "t.yml:1:22: limits.body_bytes: 1GiB is out of bounds; write a value from 2MiB to 64MiB"},
+		{"number in quotes", "limits: {connections: '5'}\n", `t.yml:1:23: limits.connections: "5" is not a whole number; write a whole number without quotes`},
+		{"number out of bounds", "sources: [{name: a, shards: 65}]\n", "t.yml:1:29: sources[0].shards: 65 is out of bounds; write a value from 1 to 64"},
+		{"truth value", "receivers: {hec: {query_token: yes}}\n", `t.yml:1:32: receivers.hec.query_token: "yes" is not true or false; write true or false`},
+		{"word", "observability: {log_level: warning}\n", `t.yml:1:28: observability.log_level: "warning" is not known here; did you mean warn? The choice is debug, info, warn, error`},
+		{"network", "auth: {trusted_proxies: [10.0.0.0/33]}\n", `t.yml:1:26: auth.trusted_proxies[0]: "10.0.0.0/33" is not an address or a network`},
+		{"control character", "data: \"a\\nb\"\n", `t.yml:1:7: data: the text holds the control character "\n"; remove it`},
+		{"variable outside a secret", "data: ${env:HOME}\n", "t.yml:1:7: data: ${env:…} works in secrets only; set TIERCEL_DATA instead"},
+		{"no such variable", strings.Replace(hook(""), whsec, "${env:NOPE}", 1), "t.yml:4:13: webhooks[0].secret: the environment has no variable NOPE; set it where the server is started, or use secret_file"},
+		{"half a variable", strings.Replace(hook(""), whsec, "${env:NOPE", 1), "t.yml:4:13: webhooks[0].secret: the reference to a variable is not complete; write ${env:NAME} and nothing else"},
+		{"text and variable", strings.Replace(hook(""), whsec, "whsec_${env:NOPE}", 1), "t.yml:4:13: webhooks[0].secret: a secret is either a variable or text, not both"},
+
+		{"no tenant", "tenants: []\n", "t.yml:1:10: tenants: there is no tenant; name at least one, or remove the key"},
+		{"name of a tenant", "tenants: [{name: ../x}]\n", `t.yml:1:18: tenants[0].name: "../x" cannot be the name of a tenant; write 1 to 64 of`},
+		{"tenant without a name", "tenants: [{weight: 2}]\n", "t.yml:1:11: tenants[0]: name is missing; add name: …"},
+		{"tenant twice", "tenants: [{name: a}, {name: a}]\n", `t.yml:1:29: tenants[1].name: the tenant "a" stands at tenants[0] too; remove one of them`},
+		{"unknown tenant", "tenants: [{name: acme}]\nsources: [{name: a, tenant: acne}]\n", `t.yml:2:29: sources[0].tenant: there is no tenant "acne"; did you mean acme?`},
+		{"no tenant named", "tenants: [{name: a}, {name: b}]\nsources:\n  - name: x\n", "t.yml:3:5: sources[0].tenant: there are several tenants, and this names none; choose from a, b"},
+		{"name of a source", "sources: [{name: a/../b}]\n", `t.yml:1:18: sources[0].name: "a/../b" cannot be the name of a source`},
+		{"source twice", "sources: [{name: a}, {name: a}]\n", `t.yml:1:29: sources[1].name: the source "a" stands at sources[0] too`},
+		{"zone", "sources: [{name: a, zone: Berlin}]\n", `t.yml:1:27: sources[0].zone: "Berlin" is not a time zone; write a name of the IANA database, as Europe/Berlin`},
+		{"zone of the machine", "sources: [{name: a, zone: Local}]\n", `sources[0].zone: "Local" is not a time zone`},
+		{"silence and cadence", "sources: [{name: a, cadence: 5m, expect_silence: true}]\n", "t.yml:1:50: sources[0].expect_silence: a source with a cadence cannot be expected to be silent; remove it or cadence"},
+		{"empty field", "sources: [{name: a, drop_fields: ['']}]\n", "sources[0].drop_fields[0]: the name is empty"},
+		{"empty channel", "sources: [{name: a, filtered_channels: [' ']}]\n", "sources[0].filtered_channels[0]: the name is empty"},
+		{"empty path", "sources: [{name: a, files: {paths: ['']}}]\n", "sources[0].files.paths[0]: the path is empty"},
+		{"import of nothing", "sources: [{name: a, files: {mode: import}}]\n", "t.yml:1:35: sources[0].files.mode: there is nothing to import; add files.paths"},
+
+		{"no main port", "http: {listen: ''}\n", "t.yml:1:16: http.listen: the main port cannot be switched off; write 127.0.0.1:8600"},
+		{"address", "http: {listen: localhost}\n", `t.yml:1:16: http.listen: "localhost" is not an address; write host:port`},
+		{"port", "http: {listen: '127.0.0.1:70000'}\n", `"127.0.0.1:70000" is not an address`},
+		{"public in clear", "http: {listen: '0.0.0.0:8600'}\n", `t.yml:1:16: http.listen: "0.0.0.0:8600" can be reached from outside, and tokens would cross the network in clear; add http.tls.cert and http.tls.key, or listen on 127.0.0.1`},
+		{"every address in clear", "http: {listen: ':8600'}\n", `":8600" can be reached from outside`},
+		{"name in clear", "http: {listen: 'siem.example.org:8600'}\n", `"siem.example.org:8600" can be reached from outside`},
+		{"mapped address", "http: {listen: '[::ffff:10.0.0.1]:8600'}\n", "can be reached from outside"},
+		{"public elastic in clear", "receivers: {elastic: {listen: '0.0.0.0:9200'}}\n", "receivers.elastic.listen: \"0.0.0.0:9200\" can be reached from outside, and tokens"},
+		{"public hec in clear", "receivers: {hec: {listen: '0.0.0.0:8088'}}\n", "receivers.hec.listen: \"0.0.0.0:8088\" can be reached from outside, and tokens"},
+		{"public grpc in clear", "receivers: {otlp: {grpc: '0.0.0.0:4317'}}\n", "receivers.otlp.grpc: \"0.0.0.0:4317\" can be reached from outside, and tokens"},
+		{"public otlp in clear", "receivers: {otlp: {http: '0.0.0.0:4318'}}\n", "receivers.otlp.http: \"0.0.0.0:4318\" can be reached from outside, and tokens"},
+		{"public admin", "admin: {listen: '0.0.0.0:8601'}\n", "t.yml:1:17: admin.listen: \"0.0.0.0:8601\" can be reached from outside, and this port asks for no token"},
+		{"public syslog", "receivers: {syslog: [{listen: '0.0.0.0:514', transport: udp}]}\n", "t.yml:1:31: receivers.syslog[0].listen: \"0.0.0.0:514\" can be reached from outside, where anyone can read and forge plain syslog; use transport: tls, listen on 127.0.0.1, or add insecure: true to this listener"},
+		{"insecure of another", "receivers: {syslog: [{listen: '0.0.0.0:514', insecure: true}, {listen: '0.0.0.0:515'}]}\n", "receivers.syslog[1].listen: \"0.0.0.0:515\" can be reached"},
+		{"one port twice", "receivers: {elastic: {listen: '127.0.0.1:8600'}}\n", "t.yml:1:31: receivers.elastic.listen: port 8600 is that of http.listen (127.0.0.1:8600) too; choose another port"},
+		{"one port by another name", "receivers: {hec: {listen: 'localhost:8601'}}\n", "port 8601 is that of admin.listen"},
+		{"one port for all addresses", "receivers: {syslog: [{listen: '0.0.0.0:8600', insecure: true}]}\n", "port 8600 is that of http.listen"},
+		{"syslog without a port", "receivers: {syslog: [{transport: udp}]}\n", "receivers.syslog[0]: listen is missing"},
+		{"syslog source", "receivers: {syslog: [{listen: '127.0.0.1:514', source: 'a b'}]}\n", `receivers.syslog[0].source: "a b" cannot be the name of a source`},
+		{"syslog tenant", "receivers: {syslog: [{listen: '127.0.0.1:514', tenant: other}]}\n", `receivers.syslog[0].tenant: there is no tenant "other"`},
+		{"tls without a certificate", "receivers: {syslog: [{listen: '127.0.0.1:6514', transport: tls}]}\n", "receivers.syslog[0].transport: tls needs a certificate; add receivers.syslog[0].tls or http.tls"},
+		{"certificate without tls", "receivers: {syslog: [{listen: '127.0.0.1:6514', tls: {cert: a, key: b}}]}\n", "receivers.syslog[0].tls: a certificate is of no use to transport tcp"},
+		{"certificate without a key", "http: {tls: {cert: a}}\n", "t.yml:1:20: http.tls.cert: the certificate has no key; add http.tls.key"},
+		{"key without a certificate", "http: {tls: {key: a}}\n", "http.tls.key: the key has no certificate"},
+		{"authority without a certificate", "http: {tls: {client_ca: a}}\n", "http.tls.client_ca: clients can be asked for a certificate by TLS alone"},
+		{"no such certificate", "http: {tls: {cert: a, key: b}}\n", "http.tls: the certificate cannot be used: cert \"a\""},
+
+		{"webhook without a URL", "webhooks: [{name: a, secret: " + whsec + "}]\n", "webhooks[0]: url is missing"},
+		{"webhook without a secret", "webhooks: [{name: a, url: 'https://example.org'}]\n", "t.yml:1:12: webhooks[0].secret: messages could not be signed: there is no secret"},
+		{"short secret", strings.Replace(hook(""), whsec, "whsec_MDEy", 1), "webhooks[0].secret: this is not whsec_ and base64 of 24 to 64 bytes"},
+		{"secret and file", hook("    secret_file: s\n"), "webhooks[0].secret_file: there is a secret as well; remove one of them"},
+		{"no such secret file", strings.Replace(hook(""), "secret: "+whsec, "secret_file: s", 1), "t.yml:4:18: webhooks[0].secret_file: the secret cannot be read"},
+		{"webhook in clear", strings.Replace(hook(""), "https", "http", 1), "webhooks[0].url: detections would cross the network in clear"},
+		{"webhook scheme", strings.Replace(hook(""), "https", "file", 1), `webhooks[0].url: "file" is not a scheme`},
+		{"webhook password", strings.Replace(hook(""), "https://", "https://a:b@", 1), "webhooks[0].url: the URL holds a name or a password"},
+		{"webhook fragment", strings.Replace(hook(""), "/x", "/x#y", 1), "webhooks[0].url: the URL has a fragment"},
+		{"webhook without a host", strings.Replace(hook(""), "example.org", "", 1), "webhooks[0].url: this is not a URL"},
+		{"private webhook", strings.Replace(hook(""), "example.org", "[::ffff:10.0.0.1]", 1), "webhooks[0].url: \"::ffff:10.0.0.1\" is a private address; add allow_private: true if that is meant"},
+		{"local webhook", strings.Replace(hook(""), "example.org", "localhost", 1), "is a private address"},
+		{"webhook twice", hook("") + "  - name: a\n    url: https://example.org/y\n    secret: " + whsec + "\n", `webhooks[1].name: the webhook "a" stands at webhooks[0] too`},
+		{"webhook for nothing", hook("    events: []\n"), "webhooks[0].events: nothing would be sent"},
+		{"webhook event", hook("    events: [detection.made]\n"), `webhooks[0].events[0]: "detection.made" is not known here; did you mean detection.created?`},
+		{"webhook tenant", hook("    tenant: other\n"), `webhooks[0].tenant: there is no tenant "other"`},
+
+		{"version", "receivers: {elastic: {version: '8'}}\n", `receivers.elastic.version: "8" is not a version; write three numbers with dots`},
+		{"room for no body", "limits: {in_flight_bytes: 64MiB, body_bytes: 64MiB}\nlog: {retention_bytes: 64MiB}\n", "t.yml:2:24: log.retention_bytes: retention removes whole files, and less than two would fit"},
+		{"statuses", "content: {statuses: []}\n", "content.statuses: no rule would be run"},
+		{"no such rules", "content: {rules: [sigma]}\n", "t.yml:1:19: content.rules[0]: \"sigma\" cannot be read"},
+		{"traces", "observability: {traces: {endpoint: 'localhost:4318'}}\n", "observability.traces.endpoint: this is not a URL; write http://host:4318"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := faultsOf(t, c.text, nil)
+			if len(got) != 1 || !strings.Contains(got[0], c.want) {
+				t.Errorf("got\n%s\nwant one fault with\n%s", strings.Join(got, "\n"), c.want)
+			}
+		})
+	}
+}
+
+// All faults are found at once, of all kinds, and their number is bounded.
+func TestAllFaults(t *testing.T) {
+	t.Parallel()
+	got := faultsOf(t, "htpp: 1\nlog: {segment_bytes: x}\nadmin: {listen: ':1'}\n", []string{"TIERCEL_LIMITS_BODY_RATIO=many"},
+		config.Flag{Name: "--set", Key: "detections.retension", Value: "1d"}, config.Flag{Name: "--data", Key: "data", Value: "a\x00b"})
+	want := []string{"t.yml:1:1: unknown key", "t.yml:2:22: log.segment_bytes", `TIERCEL_LIMITS_BODY_RATIO: limits.body_ratio: "many" is not a whole number`, `--set: unknown key "detections.retension"; did you mean detections.retention?`, "--data: data: the text holds", "t.yml:3:17: admin.listen"}
+	if len(got) != len(want) {
+		t.Fatalf("got %d faults:\n%s", len(got), strings.Join(got, "\n"))
+	}
+	for i := range want {
+		if !strings.Contains(got[i], want[i]) {
+			t.Errorf("fault %d is\n%s\nwant\n%s", i, got[i], want[i])
+		}
+	}
+	if got := faultsOf(t, "sources: ["+strings.Repeat("{nme: x}, ", 500)+"]\n", nil); len(got) != config.FaultsMax {
+		t.Errorf("%d faults, want %d", len(got), config.FaultsMax)
+	}
+}
+
+func TestNoFile(t *testing.T) {
+	t.Parallel()
+	_, _, err := config.Load(vfs.NewMem(), "nowhere.yml", nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "nowhere.yml: cannot be read") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	t.Parallel()
+	text := "http: {listen: '127.0.0.1:1'}\nadmin: {listen: '127.0.0.1:2'}\ncontent: {statuses: [stable]}\ntenants: [{name: file}]\n"
+	fs := files(t, map[string]string{"conf/t.yml": text})
+	environ := []string{
+		"TIERCEL_CONFIG=conf/t.yml", "TIERCEL_ADMIN_LISTEN=127.0.0.1:3", "TIERCEL_LIMITS_CONNECTIONS=77", "TIERCEL_DATA=from-env",
+		"TIERCEL_CONTENT_STATUSES=stable, test", "TIERCEL_RECEIVERS_ELASTIC_LISTEN=127.0.0.1:9200", "TIERCEL_SOURCES=[{name: s, lateness: 1m}]",
+	}
+	c, warnings, err := config.Load(fs, "", environ, []config.Flag{{Name: "--listen", Key: "http.listen", Value: "127.0.0.1:4"}, {Name: "--data", Key: "data", Value: "from-flag"}})
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	got := map[string]config.Value{}
+	for _, v := range c.Values() {
+		got[v.Key] = v
+	}
+	for key, want := range map[string][2]string{
+		"http.listen":               {`"127.0.0.1:4"`, "--listen"},
+		"admin.listen":              {`"127.0.0.1:3"`, "TIERCEL_ADMIN_LISTEN"},
+		"data":                      {"from-flag", "--data"},
+		"limits.connections":        {`"77"`, ""},
+		"limits.body_bytes":         {"64MiB", "default"},
+		"content.statuses":          {"[stable, test]", "TIERCEL_CONTENT_STATUSES"},
+		"tenants[0].name":           {"file", "conf/t.yml:4:18"},
+		"tenants[0].weight":         {"", "default"},
+		"sources[0].name":           {"s", "TIERCEL_SOURCES"},
+		"sources[0].lateness":       {"1m", "TIERCEL_SOURCES"},
+		"sources[0].lag_max":        {"10m", "default"},
+		"receivers.syslog":          {"[]", "default"},
+		"receivers.elastic.listen":  {`"127.0.0.1:9200"`, "TIERCEL_RECEIVERS_ELASTIC_LISTEN"},
+		"receivers.elastic.version": {`"8.19.0"`, "default"},
+	} {
+		v, ok := got[key]
+		if !ok {
+			t.Errorf("%s is not shown", key)
+			continue
+		}
+		if text := strings.Trim(want[0], `"`); want[0] != "" && strings.Trim(v.Text, `"`) != text {
+			t.Errorf("%s is %s, want %s", key, v.Text, want[0])
+		}
+		if want[1] != "" && v.Place.String() != want[1] {
+			t.Errorf("%s comes from %s, want %s", key, v.Place, want[1])
+		}
+	}
+	if c.Sources[0].Tenant != "file" {
+		t.Errorf("the source has the tenant %q, want the only one", c.Sources[0].Tenant)
+	}
+	if got := c.Source("file", "s").Lateness; got != time.Minute {
+		t.Errorf("lateness is %s", got)
+	}
+}
+
+// What is shown can be written into a file and says the same.
+func TestShownIsReadable(t *testing.T) {
+	t.Parallel()
+	c := config.Default()
+	var flags []config.Flag
+	for _, v := range c.Values() {
+		if strings.Contains(v.Key, "[") {
+			continue
+		}
+		flags = append(flags, config.Flag{Name: "--set", Key: v.Key, Value: strings.Trim(v.Text, `"`)})
+	}
+	again, _, err := config.Load(vfs.NewMem(), "", nil, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range again.Values() {
+		if v.Text != c.Values()[i].Text {
+			t.Errorf("%s was %s and is %s", v.Key, c.Values()[i].Text, v.Text)
+		}
+	}
+}
+
+func TestPathsAreTakenFromTheFile(t *testing.T) {
+	t.Parallel()
+	fs := files(t, map[string]string{"conf/t.yml": "data: d\ncontent: {rules: [r, /abs]}\n", "conf/r/a.yml": "", "/abs/a.yml": ""})
+	c, _, err := config.Load(fs, "conf/t.yml", []string{"TIERCEL_CONTENT_LOOKUPS=conf"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Data != "conf/d" || c.Content.Rules[0] != "conf/r" || c.Content.Rules[1] != "/abs" || c.Content.Lookups != "conf" {
+		t.Errorf("data %q, rules %q, lookups %q", c.Data, c.Content.Rules, c.Content.Lookups)
+	}
+}
+
+func TestDataFolder(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		environ []string
+		want    config.Path
+	}{
+		{nil, "tiercel-data"},
+		{[]string{"HOME=/home/a"}, "/home/a/.local/share/tiercel"},
+		{[]string{"HOME=/"}, "tiercel-data"},
+		{[]string{"HOME=/home/a", "XDG_DATA_HOME=/x"}, "/x/tiercel"},
+		{[]string{"HOME=/home/a", "XDG_DATA_HOME=x"}, "/home/a/.local/share/tiercel"},
+		{[]string{"HOME=/home/a", "TIERCEL_DATA=here"}, "here"},
+	} {
+		got, _, err := config.Load(vfs.NewMem(), "", c.environ, nil)
+		if err != nil || got.Data != c.want {
+			t.Errorf("%q gives %v (%v), want %q", c.environ, got, err, c.want)
+		}
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	cert, key := certificate(t)
+	_, other := certificate(t)
+	fs := files(t, map[string]string{
+		"cert.pem": cert, "key.pem": key, "other.pem": other,
+		"good.yml":  "http: {listen: '0.0.0.0:8600', tls: {cert: cert.pem, key: key.pem, client_ca: cert.pem}}\nreceivers: {elastic: {listen: ':9200'}, otlp: {grpc: ':4317'}, syslog: [{listen: ':6514', transport: tls}]}\n",
+		"mixed.yml": "http: {tls: {cert: cert.pem, key: other.pem}}\n",
+		"ca.yml":    "http: {tls: {cert: cert.pem, key: key.pem, client_ca: key.pem}}\n",
+	})
+	c, warnings, err := config.Load(fs, "good.yml", nil, nil)
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	for _, l := range c.Listeners() {
+		if want := l.Key != "admin.listen"; l.TLS != want {
+			t.Errorf("%s: TLS is %v", l.Key, l.TLS)
+		}
+	}
+	if got, err := c.HTTP.TLS.Load(fs); err != nil || got.ClientCAs == nil || len(got.Certificates) != 1 {
+		t.Errorf("loaded %+v, %v", got, err)
+	}
+	for name, want := range map[string]string{"mixed.yml": "private key does not match", "ca.yml": "holds no certificate"} {
+		if _, _, err := config.Load(fs, name, nil, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, variable, want string }{
+		{"", "TIERCEL_HTTP_LISEN=x", "TIERCEL_HTTP_LISEN: this variable is no setting; did you mean TIERCEL_HTTP_LISTEN?"},
+		{"", "TIERCEL_PORT_8600_TCP=tcp://10.0.0.1:8600", ""},
+		{"webhooks: [{name: a, url: 'https://example.org', secret: " + whsec + "}]\n", "A=b", "t.yml:1:58: webhooks[0].secret: the secret stands in the file in clear"},
+		{"webhooks: [{name: a, url: 'https://example.org', secret: '${env:A}'}]\n", "A=" + whsec, ""},
+		{"receivers: {syslog: [{listen: '127.0.0.1:514', insecure: true}]}\n", "A=b", "insecure is of no use here"},
+		{"receivers: {syslog: [{listen: '0.0.0.0:514', insecure: true}]}\n", "A=b", "anyone who reaches this port can send as this source"},
+		{"receivers: {syslog: [{listen: '0.0.0.0:514', insecure: true, clients: [10.0.0.0/8]}]}\n", "A=b", ""},
+		{"sources: [{name: a, filtered_channels: ['*', Security]}]\n", "A=b", "* stands for every channel"},
+	} {
+		_, warnings, err := config.Load(files(t, map[string]string{"t.yml": c.text}), "t.yml", []string{c.variable}, nil)
+		if err != nil {
+			t.Errorf("%s%s: %v", c.text, c.variable, err)
+		}
+		switch {
+		case c.want == "" && len(warnings) > 0:
+			t.Errorf("%s%s: warns %v", c.text, c.variable, warnings)
+		case c.want != "" && (len(warnings) != 1 || !strings.Contains(warnings[0].String(), c.want)):
+			t.Errorf("%s%s: warns %v, want %s", c.text, c.variable, warnings, c.want)
+		}
+	}
+}
+
+// A secret is never printed, however one tries.
+func TestSecretsAreMasked(t *testing.T) {
+	t.Parallel()
+	fs := files(t, map[string]string{
+		"t.yml":  "webhooks:\n- {name: a, url: 'https://example.org', secret: '${env:A}'}\n- {name: b, url: 'https://example.org', secret_file: secret}\n- {name: c, url: 'https://example.org', secret: " + whsec + "}\n",
+		"secret": whsec + "\n",
+	})
+	c, _, err := config.Load(fs, "t.yml", []string{"A=" + whsec}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, w := range c.Webhooks {
+		if w.Secret.Reveal() != whsec {
+			t.Errorf("the secret of %s is %q", w.Name, w.Secret.Reveal())
+		}
+		fmt.Fprintf(&out, "%v %+v %#v %s %q\n", w, w, w, w.Secret, w.Secret)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "secret", w.Secret, "webhook", w)
+		if err := json.NewEncoder(&out).Encode(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, v := range c.Values() {
+		fmt.Fprintf(&out, "%s %s %s\n", v.Key, v.Text, v.Place)
+	}
+	if strings.Contains(out.String(), whsec[6:]) {
+		t.Errorf("a secret was printed:\n%s", &out)
+	}
+	if !strings.Contains(out.String(), "webhooks[0].secret ******** t.yml:2:") {
+		t.Errorf("the place of a secret is not shown:\n%s", &out)
+	}
+	// Nor does a fault repeat one.
+	for _, text := range []string{"short", "${env:A", "x${env:A}"} {
+		for _, line := range faultsOf(t, "webhooks: [{name: a, url: 'https://example.org', secret: '"+text+"'}]\n", nil) {
+			if strings.Contains(line, `"`+text) {
+				t.Errorf("the fault repeats the secret: %s", line)
+			}
+		}
+	}
+}
+
+func TestReferenceNamesEverySetting(t *testing.T) {
+	t.Parallel()
+	page := config.Reference()
+	for _, key := range config.Keys() {
+		last := key[strings.LastIndexByte(key, '.')+1:]
+		if !strings.Contains(page, "| `"+last+"` |") {
+			t.Errorf("%s is not in the reference", key)
+		}
+	}
+	for _, line := range strings.Split(page, "\n") {
+		if strings.HasPrefix(line, "| `") && strings.Contains(line, "|  |\n") {
+			t.Errorf("no meaning in %s", line)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add("http: {listen: '127.0.0.1:1'}\n", "127.0.0.1:2")
+	f.Add("sources: [{name: a, lateness: 5m, files: {paths: [x]}}]\n", "[a, b]")
+	f.Add("webhooks: [{name: a, url: 'https://e', secret: '${env:A}'}]\n", "x")
+	f.Fuzz(func(t *testing.T, text, value string) {
+		var flags []config.Flag
+		for _, key := range config.Keys() {
+			if len(value) > 0 && strings.Contains(text, key) {
+				flags = append(flags, config.Flag{Name: "--set", Key: key, Value: value})
+			}
+		}
+		fs := vfs.NewMem()
+		file, err := fs.Create("t.yml", vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = file.Write([]byte(text))
+		_ = file.Close()
+		c, _, err := config.Load(fs, "t.yml", []string{"TIERCEL_ADMIN_LISTEN=" + value, "A=" + value}, flags)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("config %v with error %v", c, err)
+		}
+		if err != nil {
+			for _, line := range strings.Split(err.Error(), "\n") {
+				if !strings.Contains(line, ": ") {
+					t.Errorf("the fault %q does not say where", line)
+				}
+			}
+			return
+		}
+		if faults := config.Check(c); len(faults) > 0 {
+			t.Errorf("a configuration that was loaded has faults: %v", faults)
+		}
+	})
+}
