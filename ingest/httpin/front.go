@@ -45,7 +45,8 @@ type Options struct {
 	// is silent.
 	Logger *slog.Logger
 	// BodyBytesMax bounds a body, as sent and inflated; 0 is
-	// [ingest.BodyBytesMax].
+	// [ingest.BodyBytesMax], and more than 1 GiB is taken as that, so that
+	// positions in a body fit 32 bits.
 	BodyBytesMax int64
 	// RatioMax, BodyRateMin (bytes a second) and FailedAuthPerMinute replace
 	// the constants of their names.
@@ -70,6 +71,7 @@ func New(o Options) *Front {
 	if o.BodyBytesMax <= 0 {
 		o.BodyBytesMax = ingest.BodyBytesMax
 	}
+	o.BodyBytesMax = min(o.BodyBytesMax, 1<<30)
 	if o.RatioMax <= 0 {
 		o.RatioMax = RatioMax
 	}

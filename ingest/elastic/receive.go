@@ -1,0 +1,136 @@
+package elastic
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/ingest"
+	"github.com/tiercel-io/tiercel/ingest/httpin"
+)
+
+// formatName is the format of documents.
+const formatName = "json"
+
+// bulk serves _bulk; index is what the URL names.
+func (h *handler) bulk(w http.ResponseWriter, r *http.Request, grant ingest.Grant, index string) {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
+		h.method(w, r, "POST, PUT")
+		return
+	}
+	if !validIndex(index) {
+		h.fail(w, r, httpin.Faultf(http.StatusBadRequest, httpin.ReasonRequest, "the path names an index that cannot be one"))
+		return
+	}
+	d, err := h.gate.Receive(w, r, grant, 0)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	defer d.Close()
+	b := bulks.Get().(*bulk)
+	defer bulks.Put(b)
+	if !b.split(d.Data, index) {
+		h.fail(w, r, httpin.Faultf(http.StatusRequestEntityTooLarge, httpin.ReasonTooLarge, "the body has more than %d items; send smaller batches", ingest.BatchEventsMax))
+		return
+	}
+	if len(b.items) == 0 {
+		h.fail(w, r, httpin.Faultf(http.StatusBadRequest, httpin.ReasonFrame, "request body is required"))
+		return
+	}
+	if err := h.accept(r.Context(), d, b); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	out := httpin.TakeBuffer()
+	defer out.Release()
+	took := h.gate.Clock().Now().Sub(d.End).Milliseconds()
+	out.B = b.appendAnswer(out.B, d.Data, quoted(index), h.ids.Add(1), took, filterOf(r.URL.RawQuery))
+	h.answer(w, r, http.StatusOK, out.B, d)
+}
+
+// accept makes everything of a body durable: one batch, or one for each index,
+// at the same time so that they share a sync. If one of them is refused the
+// client sends all again, and those that were stored are known by their keys.
+func (h *handler) accept(ctx context.Context, d *httpin.Delivery, b *bulk) error {
+	batch := d.Batch()
+	batch.Format = formatName
+	if b.one() {
+		b.fill(batch)
+		return d.Accept(ctx, batch)
+	}
+	room := httpin.TakeBuffer()
+	defer room.Release()
+	var parts []*ingest.Batch
+	parts, room.B = b.parts(batch, room.B)
+	errs := make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, part := range parts {
+		all.Go(func() { errs[i] = d.Accept(ctx, part) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// document serves INDEX/_doc, INDEX/_doc/ID and INDEX/_create/ID: the body is
+// one document.
+func (h *handler) document(w http.ResponseWriter, r *http.Request, grant ingest.Grant, index, id string) {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
+		h.method(w, r, "POST, PUT")
+		return
+	}
+	if !validIndex(index) || len(id) > idBytesMax {
+		h.fail(w, r, httpin.Faultf(http.StatusBadRequest, httpin.ReasonRequest, "the path names an index or an id that cannot be one"))
+		return
+	}
+	d, err := h.gate.Receive(w, r, grant, 0)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	defer d.Close()
+	start, end := 0, len(d.Data)
+	for start < end && bytes.IndexByte(white, d.Data[start]) >= 0 {
+		start++
+	}
+	for start < end && bytes.IndexByte(white, d.Data[end-1]) >= 0 {
+		end--
+	}
+	if start == end {
+		h.fail(w, r, httpin.Faultf(http.StatusBadRequest, httpin.ReasonFrame, "request body is required"))
+		return
+	}
+	batch := d.Batch()
+	batch.Format, batch.Dataset = formatName, index
+	if end-start > ingest.EventBytesMax {
+		batch.Refused = []ingest.Refused{{Start: start, End: start + ingest.RefusedBytesMax, Reason: ingest.ReasonTooLarge, Detail: detailLarge}}
+	} else {
+		batch.Frames = []format.Frame{{Start: start, End: end}}
+		if id != "" {
+			batch.Native = [][]byte{[]byte(id)}
+		}
+	}
+	if err := d.Accept(r.Context(), batch); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	answer := append([]byte(`{"_index":"`), quoted(index)...)
+	answer = append(answer, `","_id":"`...)
+	if id != "" {
+		answer = append(answer, quoted(id)...)
+	} else {
+		answer = strconv.AppendUint(answer, h.ids.Add(1), 36)
+	}
+	answer = append(answer, `","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":1,"_primary_term":1}`...)
+	h.answer(w, r, http.StatusCreated, answer, d)
+}
+
+var white = []byte(" \t\r\n")
