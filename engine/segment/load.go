@@ -1,0 +1,249 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/tiercel-io/tiercel/event"
+)
+
+const (
+	segmentSuffix = ".seg"
+	indexSuffix   = ".idx"
+	unfinished    = ".tmp"
+	lockName      = "LOCK"
+)
+
+// newerError is the format's version of a file that this build cannot read.
+type newerError int
+
+func (e newerError) Error() string {
+	return fmt.Sprintf("it has format version %d and this build reads up to %d: start the newer Tiercel that wrote it, or restore a backup that was made before the upgrade", int(e), version)
+}
+
+func numberName(number uint64) string { return fmt.Sprintf("%016x", number) }
+
+// segmentNumber reads the number of a segment from its file name.
+func segmentNumber(name, suffix string) (uint64, bool) {
+	hex, ok := strings.CutSuffix(name, suffix)
+	if !ok || len(hex) != 16 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(hex, 16, 64)
+	return n, err == nil && n > 0 && numberName(n) == hex
+}
+
+// candidate is a segment file in the folder.
+type candidate struct {
+	number uint64
+	size   int64
+	header segmentHeader
+	sound  bool
+}
+
+// loaded is a folder as it was read.
+type loaded struct {
+	*index
+	epoch uint32
+	// number is the highest segment number in use.
+	number uint64
+	// scanned are the contents that should get an index file; idle the numbers of
+	// segments in which nothing counts; stray the names of files that belong to
+	// nothing.
+	scanned map[*file]*contents
+	idle    []uint64
+	stray   []string
+	// entries and payload count what is sound.
+	entries, bytes int64
+}
+
+// load reads the segments of a folder. With trust, it believes index files and
+// reads only segments without one; else it reads every byte.
+func load(fs vfs.FS, dir string, tenants *event.Tenants, trust bool) (*loaded, error) {
+	names, err := fs.List(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list the folder of the log: %w", err)
+	}
+	slices.Sort(names)
+	x := &loaded{index: newIndex(tenants), scanned: make(map[*file]*contents)}
+	var list []candidate
+	for _, name := range names {
+		if n, ok := segmentNumber(name, segmentSuffix); ok {
+			c, err := peek(fs, dir, n)
+			if err != nil {
+				return nil, fmt.Errorf("segment %s: %w", name, err)
+			}
+			list = append(list, c)
+			x.number = max(x.number, n)
+			x.epoch = max(x.epoch, c.header.epoch)
+		}
+	}
+	for _, name := range names {
+		n, ok := segmentNumber(name, indexSuffix)
+		if ok && !slices.ContainsFunc(list, func(c candidate) bool { return c.number == n }) || strings.HasSuffix(name, unfinished) {
+			x.stray = append(x.stray, name)
+		}
+	}
+	for i, cand := range list {
+		limit := unlimited
+		if i+1 < len(list) && list[i+1].sound {
+			switch next := list[i+1].header; {
+			case next.previous == cand.number:
+				limit = next.previousEnd
+			case next.previous < cand.number:
+				x.idle = append(x.idle, cand.number)
+				continue
+			}
+		}
+		if previous := cand.header.previous; cand.sound && len(x.files) > 0 && previous > x.files[len(x.files)-1].number {
+			missing := &file{number: previous, name: numberName(previous) + segmentSuffix}
+			x.spot(spot{file: missing, why: "the file is missing"})
+		}
+		if err := x.take(fs, dir, cand, limit, trust); err != nil {
+			return nil, fmt.Errorf("segment %s: %w", numberName(cand.number)+segmentSuffix, err)
+		}
+	}
+	x.finish()
+	return x, nil
+}
+
+// peek reads the header of a segment.
+func peek(fs vfs.FS, dir string, number uint64) (candidate, error) {
+	f, err := fs.Open(fs.PathJoin(dir, numberName(number)+segmentSuffix))
+	if err != nil {
+		return candidate{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return candidate{}, err
+	}
+	cand := candidate{number: number, size: info.Size()}
+	w := &window{r: f, size: min(cand.size, segmentStartBytes+tagBytes)}
+	c := &contents{}
+	if err := c.readHeader(w, nil); err != nil {
+		return cand, err
+	}
+	if w.failed {
+		return cand, errors.New("the file system cannot read its beginning")
+	}
+	cand.header, cand.sound = c.header, c.headerSound && c.header.number == number
+	return cand, nil
+}
+
+// take adds one segment to the index.
+func (x *loaded) take(fs vfs.FS, dir string, cand candidate, limit int64, trust bool) error {
+	c := readIndex(fs, dir, cand.number)
+	var fallback *tag
+	if c != nil && c.header.number == cand.number && !cand.sound {
+		fallback = &c.header.tag
+	}
+	f := &file{number: cand.number, name: numberName(cand.number) + segmentSuffix}
+	fits := c != nil && c.header.number == cand.number && (!cand.sound || c.header == cand.header) &&
+		c.size == cand.size && (limit == unlimited || c.end == limit)
+	f.indexed = fits
+	if !fits || !trust {
+		var err error
+		if c, err = scanFile(fs, fs.PathJoin(dir, f.name), limit, fallback); err != nil {
+			return err
+		}
+		c.header.number = cand.number
+		if !fits && !c.unreadable {
+			x.scanned[f] = c
+		}
+	}
+	f.tag, f.end, f.bytes, f.lastNanos = c.header.tag, c.end, c.size, max(c.lastNanos, c.header.createdNanos)
+	f.clean = c.size == c.end
+	x.epoch = max(x.epoch, c.header.epoch)
+	for _, e := range c.entries {
+		if !e.bad {
+			x.entries++
+			x.bytes += int64(e.head) + int64(e.stored)
+		}
+	}
+	x.add(f, c)
+	return nil
+}
+
+func scanFile(fs vfs.FS, path string, limit int64, fallback *tag) (*contents, error) {
+	f, err := fs.Open(path, vfs.SequentialReadsOption)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return scan(f, info.Size(), limit, fallback)
+}
+
+// readIndex reads an index file; nil when there is none that is sound, which
+// costs a scan and nothing else.
+func readIndex(fs vfs.FS, dir string, number uint64) *contents {
+	f, err := fs.Open(fs.PathJoin(dir, numberName(number)+indexSuffix))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() > indexBytesMax {
+		return nil
+	}
+	b := make([]byte, info.Size())
+	if n, err := f.ReadAt(b, 0); n < len(b) || err != nil && !errors.Is(err, io.EOF) {
+		return nil
+	}
+	c, ok := decodeIndex(b)
+	if !ok {
+		return nil
+	}
+	return c
+}
+
+// writeIndex writes an index file. It is not synced: one that a power cut
+// damages is made again.
+func writeIndex(fs vfs.FS, dir string, c *contents) error {
+	path := fs.PathJoin(dir, numberName(c.header.number)+indexSuffix)
+	f, err := fs.Create(path+unfinished, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(encodeIndex(c))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return fs.Rename(path+unfinished, path)
+}
+
+// syncDir makes names in a folder durable.
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// syncParents makes the folder itself durable. Folders above the one that
+// holds it may belong to others, who do not let us look.
+func syncParents(fs vfs.FS, dir string) error {
+	parent := fs.PathDir(dir)
+	if parent == dir {
+		return nil
+	}
+	if err := syncDir(fs, parent); err != nil {
+		return err
+	}
+	for dir = parent; ; dir = parent {
+		if parent = fs.PathDir(dir); parent == dir || syncDir(fs, parent) != nil {
+			return nil
+		}
+	}
+}
