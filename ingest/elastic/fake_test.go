@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/ingest"
@@ -210,4 +213,22 @@ func parseReply(t testing.TB, body []byte) reply {
 		t.Fatalf("the answer has bytes behind it:\n%s", body)
 	}
 	return r
+}
+
+// count is a counter's value.
+func count(c prometheus.Counter) float64 {
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		panic(err)
+	}
+	return m.GetCounter().GetValue()
+}
+
+// acks is how many acknowledgements were measured.
+func acks(s *metric.Set) uint64 {
+	var m dto.Metric
+	if err := s.IngestAck.WithLabelValues(Protocol).(prometheus.Metric).Write(&m); err != nil {
+		panic(err)
+	}
+	return m.GetHistogram().GetSampleCount()
 }
