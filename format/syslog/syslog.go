@@ -13,8 +13,12 @@
 //	structured_data  {"id": {"name": "value"}} of RFC 5424
 //	raw              the whole line, if nothing of a header was found
 //
-// The message is left as it is: what is inside (JSON, CEF, LEEF, key=value,
-// audit records) is for packs.
+// A message that is a whole record of another format, a JSON object, with or
+// without the @cee: cookie, a Windows <Event> or an audit record, gives that
+// record with the members above behind its own, but for those that it has
+// itself: rules meet the fields that they would in a file of that format. Its
+// own time counts before the header's. Other messages are left as they are:
+// what is inside (CEF, LEEF, key=value) is for packs.
 //
 // The scanner never refuses a line. It looks, in this order, for PRI; for the
 // version of RFC 5424 and a header of that form; else for a sequence number
@@ -30,7 +34,9 @@ import (
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/auditd"
 	"github.com/tiercel-io/tiercel/format/lines"
+	"github.com/tiercel-io/tiercel/format/winxml"
 	"github.com/tiercel-io/tiercel/timestamp"
 )
 
@@ -44,7 +50,10 @@ func Format() format.Format {
 			return splitter{lines.NewReader(r)}
 		},
 		NewParser: func(o format.Options) format.Parser {
-			return &parser{hint: format.Stem(o.Name), times: timestamp.Options{Zone: o.Zone, Reference: o.Reference}}
+			return &parser{
+				hint: format.Stem(o.Name), times: timestamp.Options{Zone: o.Zone, Reference: o.Reference},
+				xml: winxml.Format().NewParser(o), audit: auditd.Format().NewParser(o),
+			}
 		},
 	}
 }
@@ -109,15 +118,22 @@ type parser struct {
 	msg   Message
 	hint  string
 	times timestamp.Options
+	// Records inside a message are read by the parsers of their formats.
+	xml, audit format.Parser
+	inner      format.Block
 }
 
 // Parse implements format.Parser.
 func (p *parser) Parse(b *format.Block, f format.Frame, emit func(*event.Record)) error {
 	rec := &p.rec
-	rec.Reset(b.Data[f.Start:f.End])
-	rec.Format, rec.Hint, rec.Line, rec.Offset = "syslog", p.hint, f.Line, f.Offset
+	line := b.Data[f.Start:f.End]
 	m := &p.msg
-	m.Scan(rec.Raw, p.times)
+	m.Scan(line, p.times)
+	if p.payload(f, line, emit) {
+		return nil
+	}
+	rec.Reset(line)
+	rec.Format, rec.Hint, rec.Line, rec.Offset = "syslog", p.hint, f.Line, f.Offset
 	if !m.Time.IsZero() {
 		rec.Time, rec.TimeQuality = m.Time, m.Quality
 	}
@@ -131,35 +147,52 @@ func (p *parser) Parse(b *format.Block, f format.Frame, emit func(*event.Record)
 
 func (m *Message) put(t *event.Tree) {
 	t.BeginObject()
-	t.PutKeyText("message")
-	t.PutString(m.Text)
-	for _, v := range []struct {
+	m.members(t, false)
+	t.EndContainer()
+}
+
+// members adds the members of the record of a message to an open object. behind
+// says that it holds others already, which come first.
+func (m *Message) members(t *event.Tree, behind bool) {
+	lacks := func(key string) bool {
+		if behind && hasMember(t, key) {
+			return false
+		}
+		t.PutKeyText(key)
+		return true
+	}
+	for _, v := range [...]struct {
 		key  string
 		text []byte
-	}{{"timestamp", m.Stamp}, {"host", m.Host}, {"program", m.Program}, {"pid", m.PID}, {"msgid", m.MsgID}} {
-		if v.text != nil {
-			t.PutKeyText(v.key)
+		ok   bool
+	}{
+		{"message", m.Text, true},
+		{"timestamp", m.Stamp, m.Stamp != nil},
+		{"host", m.Host, m.Host != nil},
+		{"program", m.Program, m.Program != nil},
+		{"pid", m.PID, m.PID != nil},
+		{"msgid", m.MsgID, m.MsgID != nil},
+	} {
+		if v.ok && lacks(v.key) {
 			t.PutString(v.text)
 		}
 	}
 	if m.HasPri {
-		for _, v := range []struct {
+		for _, v := range [...]struct {
 			key   string
 			value int
 		}{{"pri", m.Pri}, {"facility", m.Pri >> 3}, {"severity", m.Pri & 7}} {
-			t.PutKeyText(v.key)
-			t.PutArenaNumber(appendInt(t.Arena(), v.value))
+			if lacks(v.key) {
+				t.PutArenaNumber(appendInt(t.Arena(), v.value))
+			}
 		}
 	}
-	if m.Structured != nil {
-		t.PutKeyText("structured_data")
+	if m.Structured != nil && lacks("structured_data") {
 		putStructured(t, m.Structured)
 	}
-	if m.Stamp == nil && m.Host == nil && m.Program == nil && !m.HasPri {
-		t.PutKeyText("raw")
+	if m.Stamp == nil && m.Host == nil && m.Program == nil && !m.HasPri && lacks("raw") {
 		t.PutString(m.Line)
 	}
-	t.EndContainer()
 }
 
 // appendInt appends 0 to 191.
