@@ -13,7 +13,7 @@ import (
 // format: its members, and behind them those of the header that it lacks. It
 // reports false when the message is text, or is not whole, or the two together
 // are beyond the limits of a record.
-func (p *parser) payload(f format.Frame, line []byte, emit func(*event.Record)) (done bool) {
+func (p *parser) payload(f format.Frame, line []byte, emit func(*event.Record)) bool {
 	m := &p.msg
 	text := bytes.Trim(m.Text, " \t\r\n\x00")
 	inner := p.xml
@@ -35,6 +35,11 @@ func (p *parser) payload(f format.Frame, line []byte, emit func(*event.Record)) 
 	default:
 		return false
 	}
+	return p.nested(inner, text, f, line, emit)
+}
+
+// nested has text read by the parser of its format.
+func (p *parser) nested(inner format.Parser, text []byte, f format.Frame, line []byte, emit func(*event.Record)) (done bool) {
 	p.inner.Data = text
 	err := inner.Parse(&p.inner, format.Frame{End: len(text)}, func(rec *event.Record) {
 		done = p.wrapped(rec, f, line, emit)
