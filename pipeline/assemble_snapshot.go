@@ -90,6 +90,13 @@ func (a *Assembler) RestoreSnapshot(b []byte) error {
 	return nil
 }
 
+// Move renames what is remembered from the rules of one engine to those of
+// another.
+func (g *Groups) Move(from, to Engine) {
+	d := wire.Decoder{B: g.AppendSnapshot(nil, from)}
+	g.RestoreSnapshot(&d, to)
+}
+
 // AppendSnapshot appends which rules were reported for the last groups, by
 // their ids.
 func (g *Groups) AppendSnapshot(dst []byte, e Engine) []byte {

@@ -123,6 +123,14 @@ func (s *Sigma) NewEvaluator() *SigmaEvaluator {
 	return e
 }
 
+// NewMeteredEvaluator makes an evaluator that measures what each rule costs, with
+// a clock in nanoseconds, in the figures returned, by rule index; they belong to
+// the evaluator's goroutine.
+func (s *Sigma) NewMeteredEvaluator(now func() int64) (*SigmaEvaluator, []detect.Stats) {
+	e := &SigmaEvaluator{sigma: s, session: s.router.Session(), reader: s.plan.Reader(), matcher: s.detect.Matcher()}
+	return e, e.matcher.Meter(now)
+}
+
 // SigmaEvaluator decides records with Sigma rules. It belongs to one
 // goroutine.
 type SigmaEvaluator struct {
