@@ -40,6 +40,8 @@ type TokenInfo struct {
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires,omitzero"`
 	Revoked time.Time `json:"revoked,omitzero"`
+	// LastUsed is exact to a minute or so.
+	LastUsed time.Time `json:"last_used,omitzero" doc:"Exact to a minute or so; absent while it was not used."`
 }
 
 // TokenRequest asks for a new token.

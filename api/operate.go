@@ -1,0 +1,33 @@
+package api
+
+import "context"
+
+type noInput struct{}
+
+type reloadOutput struct{ Body Reloaded }
+
+func (s *server) reload(ctx context.Context, _ *caller, _ *noInput) (*reloadOutput, error) {
+	r, err := s.node.Reload(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.Problems = r.Problems[:min(len(r.Problems), ProblemsMax)]
+	return &reloadOutput{r}, nil
+}
+
+type backupInput struct {
+	Body struct {
+		Label string `json:"label" minLength:"1" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" doc:"Becomes part of the backup's name. It is no path: 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit."`
+	}
+}
+
+type backupOutput struct{ Body Backup }
+
+func (s *server) backup(ctx context.Context, c *caller, in *backupInput) (*backupOutput, error) {
+	c.object = in.Body.Label
+	b, err := s.node.Backup(ctx, in.Body.Label)
+	if err != nil {
+		return nil, err
+	}
+	return &backupOutput{b}, nil
+}
