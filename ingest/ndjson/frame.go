@@ -11,7 +11,6 @@ import (
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
-	"github.com/tiercel-io/tiercel/format/lines"
 	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/ingest/httpin"
 )
@@ -28,43 +27,18 @@ func firstByte(data []byte) byte {
 }
 
 func errTooMany() error {
-	return httpin.Faultf(http.StatusRequestEntityTooLarge, httpin.ReasonTooLarge, "the body has more than %d records; send smaller batches", ingest.RequestEventsMax)
+	return &httpin.Fault{Status: http.StatusRequestEntityTooLarge, Reason: httpin.ReasonTooLarge, Err: ingest.ErrTooMany}
 }
 
-// byLine frames the lines of a body: one record each, without its line end.
+// byLine frames the lines of a body: one record each.
 func byLine(formatName string) func(*ingest.Batch) error {
 	return func(b *ingest.Batch) error {
 		b.Format = formatName
-		data := b.Data
-		if len(data) >= 2 && (data[0] == 0xff && data[1] == 0xfe || data[0] == 0xfe && data[1] == 0xff) {
+		if d := b.Data; len(d) >= 2 && (d[0] == 0xff && d[1] == 0xfe || d[0] == 0xfe && d[1] == 0xff) {
 			return httpin.Faultf(http.StatusBadRequest, httpin.ReasonFrame, "the body is UTF-16; send it as UTF-8")
 		}
-		i := 0
-		if bytes.HasPrefix(data, []byte(bom)) {
-			i = len(bom)
-		}
-		for i < len(data) {
-			end, next := len(data), len(data)
-			if n := bytes.IndexByte(data[i:], '\n'); n >= 0 {
-				end, next = i+n, i+n+1
-			}
-			if end > i && data[end-1] == '\r' {
-				end--
-			}
-			switch {
-			case lines.Blank(data[i:end]):
-			case end-i > ingest.EventBytesMax:
-				b.Refused = append(b.Refused, ingest.Refused{
-					Start: i, End: i + ingest.RefusedBytesMax, Reason: ingest.ReasonTooLarge,
-					Detail: fmt.Sprintf("a line of %d bytes, of which the first %d are kept", end-i, ingest.RefusedBytesMax),
-				})
-			default:
-				b.Frames = append(b.Frames, format.Frame{Start: i, End: end})
-			}
-			if b.Records() > ingest.RequestEventsMax {
-				return errTooMany()
-			}
-			i = next
+		if b.CutLines() != nil {
+			return errTooMany()
 		}
 		return nil
 	}
@@ -120,7 +94,7 @@ func inPlace(f format.Format, b *ingest.Batch) error {
 				return errMoved
 			}
 			end = stop
-			add(b, start, stop)
+			b.Put(start, stop)
 		}
 		problems = append(problems, block.Problems...)
 		if b.Records()+len(problems) > ingest.RequestEventsMax {
@@ -133,19 +107,6 @@ func inPlace(f format.Format, b *ingest.Batch) error {
 	}
 	refuse(b, problems)
 	return nil
-}
-
-// add frames data[start:end], or refuses it for its size: frames of some
-// formats hold several lines.
-func add(b *ingest.Batch, start, end int) {
-	if end-start <= ingest.EventBytesMax {
-		b.Frames = append(b.Frames, format.Frame{Start: start, End: end})
-		return
-	}
-	b.Refused = append(b.Refused, ingest.Refused{
-		Start: start, End: start + ingest.RefusedBytesMax, Reason: ingest.ReasonTooLarge,
-		Detail: fmt.Sprintf("a record of %d bytes, of which the first %d are kept", end-start, ingest.RefusedBytesMax),
-	})
 }
 
 // refuse adds what could not be framed: the bytes from where a problem was found
@@ -190,7 +151,7 @@ func rebuilt(f format.Format, b *ingest.Batch, body []byte) error {
 		base := len(b.Data)
 		b.Data = append(b.Data, block.Data...)
 		for _, fr := range block.Frames {
-			add(b, base+fr.Start, base+fr.End)
+			b.Put(base+fr.Start, base+fr.End)
 		}
 		// The bytes of a problem stand in the body, where the next thing begins
 		// cannot be told from there: what is kept is bounded and may hold more.
