@@ -165,7 +165,7 @@ func (g *Gate) readSent(w http.ResponseWriter, r *http.Request, dst []byte, limi
 		dst = make([]byte, 0, min(r.ContentLength+1, firstBytes))
 	}
 	for {
-		deadline := begun.Add(BodyGrace + time.Duration(len(dst)/g.o.BodyRateMin)*time.Second)
+		deadline := begun.Add(BodyGrace + time.Duration(len(dst))*time.Second/time.Duration(g.o.BodyRateMin))
 		if g.o.Clock.Now().After(deadline) {
 			return dst, slow(w, g.o.BodyRateMin)
 		}
