@@ -14,6 +14,7 @@
 package format
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -86,6 +87,35 @@ type Splitter interface {
 	Next(b *Block) error
 }
 
+// Place is where a stream is taken up again. The zero place is its beginning.
+type Place struct {
+	// Offset is the first byte that the reader will give, Line the lines before
+	// it.
+	Offset, Line int64
+	// Context is what holds there, as Rest or ParseContext returns it.
+	Context any
+}
+
+// With returns the place with a context.
+func (p Place) With(context any) Place {
+	p.Context = context
+	return p
+}
+
+// Resumable is a splitter of a stream that grows. Its reader ends in [ErrMore]
+// where more may come. Next then hands out the records that are known to be
+// whole, and returns ErrMore behind them.
+type Resumable interface {
+	Splitter
+	// Rest is where reading must begin again so that all that Next has not
+	// handed out comes. Records that begin behind it may have been handed out
+	// already, where records stand between each other.
+	Rest() Place
+}
+
+// ErrMore is the end of what there is now of a stream that grows.
+var ErrMore = errors.New("the stream may go on")
+
 // Parser turns the frames of blocks into records. It is used by one goroutine
 // at a time and may keep caches between calls.
 type Parser interface {
@@ -121,6 +151,22 @@ type Format struct {
 	NewSplitter func(r io.Reader, o Options) Splitter
 	// NewParser makes a parser for one goroutine.
 	NewParser func(o Options) Parser
+	// AppendContext appends the encoding of the Context of a block, which
+	// ParseContext reads again: a block kept as its bytes, frames and context
+	// gives the same records in another process. Both are nil for formats whose
+	// blocks have no context. ParseContext does not keep its argument; what it
+	// returns may be used by several parsers, as any context. Its error says that
+	// the bytes are no context of the format.
+	AppendContext func(dst []byte, context any) []byte
+	ParseContext  func(context []byte) (any, error)
+	// Resume makes a splitter for a stream that grows, taken up at a place; it
+	// is nil for formats that can only be read whole. The Follows function must
+	// hold for the beginning of the stream.
+	Resume func(r io.Reader, o Options, at Place) Resumable
+	// Follows says whether a stream that begins with head, some of its first
+	// bytes without byte order mark, is cut by line, so that it can be resumed.
+	// nil means that any is.
+	Follows func(head []byte) bool
 	// AnyOptions says that parsers pay no heed to the options, so that one
 	// may go on from file to file.
 	AnyOptions bool

@@ -49,7 +49,12 @@ func Format() format.Format {
 		NewSplitter: func(r io.Reader, o format.Options) format.Splitter {
 			return newSplitter(lines.NewReader(r))
 		},
-		NewParser: func(o format.Options) format.Parser { return &parser{} },
+		NewParser:     func(o format.Options) format.Parser { return &parser{} },
+		AppendContext: appendContext,
+		ParseContext:  parseContext,
+		Resume: func(r io.Reader, o format.Options, at format.Place) format.Resumable {
+			return newSplitter(lines.Resume(r, at))
+		},
 	}
 }
 

@@ -2,9 +2,11 @@ package auditd
 
 import (
 	"errors"
+	"math"
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/keep"
 	"github.com/tiercel-io/tiercel/format/lines"
 )
 
@@ -28,6 +30,43 @@ type position struct {
 
 // context holds the positions of all lines of a block, in order.
 type context struct{ positions []position }
+
+// appendContext encodes the positions as their differences, which are small.
+func appendContext(dst []byte, ctx any) []byte {
+	c, _ := ctx.(*context)
+	if c == nil {
+		c = &context{}
+	}
+	dst = keep.AppendNumber(dst, int64(len(c.positions)))
+	var last position
+	for _, p := range c.positions {
+		dst = keep.AppendNumber(dst, int64(p.start-last.start))
+		dst = keep.AppendNumber(dst, p.offset-last.offset)
+		dst = keep.AppendNumber(dst, p.line-last.line)
+		last = p
+	}
+	return dst
+}
+
+// parseContext reads what appendContext wrote.
+func parseContext(b []byte) (any, error) {
+	r := keep.NewReader(b)
+	c := &context{}
+	var last position
+	for i := range r.Count() {
+		p := position{start: last.start + int(r.Number()), offset: last.offset + r.Number(), line: last.line + r.Number()}
+		if i > 0 && p.start <= last.start || p.start < 0 || p.start > math.MaxInt32 {
+			r.Fail()
+			break
+		}
+		c.positions = append(c.positions, p)
+		last = p
+	}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
 // open is an event that may have more lines.
 type open struct {
@@ -67,6 +106,9 @@ func (s *splitter) Next(b *format.Block) error {
 			continue
 		}
 		if s.ended {
+			if errors.Is(s.endErr, format.ErrMore) {
+				break // what is open may go on
+			}
 			if !s.closeOldest(b, ctx) {
 				break
 			}
@@ -88,6 +130,24 @@ func (s *splitter) Next(b *format.Block) error {
 		return nil
 	}
 	return s.endErr
+}
+
+// Rest implements format.Resumable: the first line of the oldest open event,
+// or what has not been looked at.
+func (s *splitter) Rest() format.Place {
+	at := s.lines.Place()
+	earlier := func(offset, line int64) {
+		if offset < at.Offset {
+			at = format.Place{Offset: offset, Line: line - 1}
+		}
+	}
+	if s.next < len(s.in.Frames) {
+		earlier(s.in.Frames[s.next].Offset, s.in.Frames[s.next].Line)
+	}
+	for _, e := range s.byID {
+		earlier(e.at[0].offset, e.at[0].line)
+	}
+	return at
 }
 
 // take adds a line to its event.

@@ -24,6 +24,7 @@ import (
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/keep"
 	"github.com/tiercel-io/tiercel/format/lines"
 )
 
@@ -36,7 +37,14 @@ func Format() format.Format {
 		NewSplitter: func(r io.Reader, o format.Options) format.Splitter {
 			return &splitter{lines: lines.NewReader(r)}
 		},
-		NewParser: func(o format.Options) format.Parser { return &parser{hint: format.Stem(o.Name)} },
+		NewParser:     func(o format.Options) format.Parser { return &parser{hint: format.Stem(o.Name)} },
+		AppendContext: appendHeader,
+		ParseContext:  parseHeader,
+		Resume: func(r io.Reader, o format.Options, at format.Place) format.Resumable {
+			s := &splitter{lines: lines.Resume(r, at)}
+			s.header, _ = at.Context.(*header)
+			return s
+		},
 	}
 }
 
@@ -44,6 +52,36 @@ func Format() format.Format {
 type header struct {
 	divider byte
 	columns []string
+}
+
+// appendHeader encodes a header; that there is none yet as nothing.
+func appendHeader(dst []byte, context any) []byte {
+	h, _ := context.(*header)
+	if h == nil {
+		return dst
+	}
+	dst = append(dst, h.divider)
+	dst = keep.AppendNumber(dst, int64(len(h.columns)))
+	for _, c := range h.columns {
+		dst = keep.AppendText(dst, c)
+	}
+	return dst
+}
+
+// parseHeader reads what appendHeader wrote.
+func parseHeader(context []byte) (any, error) {
+	if len(context) == 0 {
+		return (*header)(nil), nil
+	}
+	r := keep.NewReader(context)
+	h := &header{divider: r.Byte()}
+	for range r.Count() {
+		h.columns = append(h.columns, r.Text())
+	}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // dividers are tried in this order; of equals the first wins.
@@ -197,6 +235,9 @@ type splitter struct {
 	broken int
 }
 
+// Rest implements format.Resumable.
+func (s *splitter) Rest() format.Place { return s.lines.Place().With(s.header) }
+
 // Next implements format.Splitter.
 func (s *splitter) Next(b *format.Block) error {
 	if err := s.lines.Fill(b); err != nil {
@@ -215,8 +256,12 @@ func (s *splitter) Next(b *format.Block) error {
 		}
 		if !ok {
 			// The row may go on behind the block.
+			waits := s.lines.Waits()
 			b.Frames = append(b.Frames[:kept], f)
 			s.lines.PushBack(b, kept)
+			if waits && kept == 0 && len(b.Problems) == 0 {
+				return format.ErrMore
+			}
 			break
 		}
 		f.End = b.Frames[i+n-1].End

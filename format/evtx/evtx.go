@@ -42,6 +42,7 @@ import (
 	"io"
 
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/keep"
 )
 
 const name = "evtx"
@@ -60,7 +61,22 @@ func Format() format.Format {
 		Detect:      detect,
 		NewSplitter: func(r io.Reader, _ format.Options) format.Splitter { return &splitter{r: r} },
 		NewParser:   func(format.Options) format.Parser { return new(parser) },
-		AnyOptions:  true,
+		// A context is but an identity: another chunk, other templates.
+		AppendContext: func(dst []byte, context any) []byte {
+			if c, ok := context.(*chunk); ok && c != nil {
+				return keep.AppendNumber(dst, c.offset)
+			}
+			return dst
+		},
+		ParseContext: func(context []byte) (any, error) {
+			if len(context) == 0 {
+				return (*chunk)(nil), nil
+			}
+			r := keep.NewReader(context)
+			c := &chunk{offset: r.Number()}
+			return c, r.Err()
+		},
+		AnyOptions: true,
 	}
 }
 

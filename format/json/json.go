@@ -43,6 +43,10 @@ func Format() format.Format {
 		NewSplitter: func(r io.Reader, o format.Options) format.Splitter {
 			return newSplitter(r)
 		},
+		Resume: func(r io.Reader, o format.Options, at format.Place) format.Resumable {
+			return &splitter{lines: lines.Resume(r, at), decided: true}
+		},
+		Follows: func(head []byte) bool { return !byStructure(head) },
 		NewParser: func(o format.Options) format.Parser {
 			return &parser{hint: format.Stem(o.Name)}
 		},

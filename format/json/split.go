@@ -20,6 +20,9 @@ type splitter struct {
 
 func newSplitter(r io.Reader) *splitter { return &splitter{lines: lines.NewReader(r)} }
 
+// Rest implements format.Resumable.
+func (s *splitter) Rest() format.Place { return s.lines.Place() }
+
 // Next implements format.Splitter.
 func (s *splitter) Next(b *format.Block) error {
 	if !s.decided {

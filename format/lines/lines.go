@@ -156,9 +156,22 @@ func (r *Reader) PushBack(b *format.Block, i int) {
 	}
 }
 
+// Resume returns a Reader of a stream taken up at a place, the beginning of a
+// line.
+func Resume(r io.Reader, at format.Place) *Reader {
+	return &Reader{src: r, offset: at.Offset, line: at.Line + 1, start: at.Offset > 0}
+}
+
+// Place is where the next Fill begins.
+func (r *Reader) Place() format.Place { return format.Place{Offset: r.offset, Line: r.line - 1} }
+
+// Waits reports whether all of a stream that grows has been handed out, so that
+// a record may go on behind the block and more of it cannot be had now.
+func (r *Reader) Waits() bool { return len(r.carry) == 0 && errors.Is(r.err, format.ErrMore) }
+
 // Done reports whether the last line of the stream has been handed out, so
 // that no record goes on behind the block.
-func (r *Reader) Done() bool { return r.err != nil && len(r.carry) == 0 }
+func (r *Reader) Done() bool { return r.err != nil && len(r.carry) == 0 && !r.Waits() }
 
 // Blank reports whether s is white space alone.
 func Blank(s []byte) bool {

@@ -1,9 +1,11 @@
 package lines
 
 import (
+	"math"
 	"sort"
 
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/keep"
 )
 
 // Sections is the Context of blocks of a format whose header lines stand
@@ -37,6 +39,59 @@ type Sectioned[H any] struct {
 // old may be in use by a parser. line is borrowed.
 func NewSectioned[H any](r *Reader, header func(old *H, line []byte) *H) *Sectioned[H] {
 	return &Sectioned[H]{lines: r, header: header, ctx: &Sections[H]{}}
+}
+
+// ResumeSectioned is NewSectioned for a stream taken up at a place whose context
+// is a *Sections[H], or nil at the beginning.
+func ResumeSectioned[H any](r *Reader, header func(old *H, line []byte) *H, at format.Place) *Sectioned[H] {
+	s := NewSectioned(r, header)
+	if before, ok := at.Context.(*Sections[H]); ok && before != nil && len(before.headers) > 0 {
+		s.now = before.headers[len(before.headers)-1]
+		s.ctx = &Sections[H]{starts: []int{0}, headers: []*H{s.now}}
+	}
+	return s
+}
+
+// Rest implements format.Resumable.
+func (s *Sectioned[H]) Rest() format.Place { return s.lines.Place().With(s.ctx) }
+
+// AppendSections appends the encoding of a *Sections[H], or of nothing when
+// context is not one. A header that holds in several places is encoded once
+// for each.
+func AppendSections[H any](dst []byte, context any, header func(dst []byte, h *H) []byte) []byte {
+	s, _ := context.(*Sections[H])
+	if s == nil {
+		s = &Sections[H]{}
+	}
+	dst = keep.AppendNumber(dst, int64(len(s.starts)))
+	for i, start := range s.starts {
+		dst = keep.AppendNumber(dst, int64(start))
+		dst = header(dst, s.headers[i])
+	}
+	return dst
+}
+
+// ParseSections reads what AppendSections wrote, as a *Sections[H].
+func ParseSections[H any](context []byte, header func(r *keep.Reader) *H) (any, error) {
+	r := keep.NewReader(context)
+	s := &Sections[H]{}
+	last := int64(0) // a block may begin with a header
+	for range r.Count() {
+		start := r.Number()
+		if start < last || start > math.MaxInt32 {
+			r.Fail()
+		}
+		if h := header(r); r.Failed() {
+			break
+		} else {
+			s.starts, s.headers = append(s.starts, int(start)), append(s.headers, h)
+		}
+		last = start
+	}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Next implements format.Splitter. The Context of a block is a *Sections[H].

@@ -49,6 +49,9 @@ func Format() format.Format {
 		NewSplitter: func(r io.Reader, o format.Options) format.Splitter {
 			return splitter{lines.NewReader(r)}
 		},
+		Resume: func(r io.Reader, o format.Options, at format.Place) format.Resumable {
+			return splitter{lines.Resume(r, at)}
+		},
 		NewParser: func(o format.Options) format.Parser {
 			return &parser{
 				hint: format.Stem(o.Name), times: timestamp.Options{Zone: o.Zone, Reference: o.Reference},
@@ -59,6 +62,9 @@ func Format() format.Format {
 }
 
 type splitter struct{ lines *lines.Reader }
+
+// Rest implements format.Resumable.
+func (s splitter) Rest() format.Place { return s.lines.Place() }
 
 // Next implements format.Splitter.
 func (s splitter) Next(b *format.Block) error { return s.lines.Fill(b) }

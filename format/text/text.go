@@ -19,6 +19,7 @@ import (
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/keep"
 	"github.com/tiercel-io/tiercel/format/lines"
 	"github.com/tiercel-io/tiercel/timestamp"
 )
@@ -36,7 +37,16 @@ func Format() format.Format {
 		NewSplitter: func(r io.Reader, o format.Options) format.Splitter {
 			return &splitter{lines: lines.NewReader(r)}
 		},
-		NewParser: func(o format.Options) format.Parser { return &parser{hint: format.Stem(o.Name)} },
+		NewParser:     func(o format.Options) format.Parser { return &parser{hint: format.Stem(o.Name)} },
+		AppendContext: appendManner,
+		ParseContext:  parseManner,
+		Resume: func(r io.Reader, o format.Options, at format.Place) format.Resumable {
+			s := &splitter{lines: lines.Resume(r, at)}
+			if m, ok := at.Context.(manner); ok {
+				s.looked, s.stamped = true, bool(m)
+			}
+			return s
+		},
 	}
 }
 
@@ -59,10 +69,44 @@ func detect(head []byte, name string) int {
 
 const headBytes = 64 << 10
 
+// manner is the Context of blocks, for who takes up a stream: whether records
+// begin with a time.
+type manner bool
+
+func appendManner(dst []byte, context any) []byte {
+	m, ok := context.(manner)
+	switch {
+	case !ok:
+		return dst
+	case bool(m):
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
+
+func parseManner(context []byte) (any, error) {
+	if len(context) == 0 {
+		return nil, nil
+	}
+	if len(context) != 1 || context[0] > 1 {
+		return nil, keep.ErrContext
+	}
+	return manner(context[0] == 1), nil
+}
+
 type splitter struct {
 	lines   *lines.Reader
 	looked  bool
 	stamped bool // records begin with a time
+}
+
+// Rest implements format.Resumable.
+func (s *splitter) Rest() format.Place {
+	at := s.lines.Place()
+	if s.looked {
+		at.Context = manner(s.stamped)
+	}
+	return at
 }
 
 // Next implements format.Splitter.
@@ -74,6 +118,8 @@ func (s *splitter) Next(b *format.Block) error {
 	if err := s.lines.Fill(b); err != nil {
 		return err
 	}
+	b.Context = manner(s.stamped)
+	waits := s.lines.Waits()
 	kept, count := 0, 0
 	for _, f := range b.Frames {
 		line := b.Data[f.Start:f.End]
@@ -91,6 +137,9 @@ func (s *splitter) Next(b *format.Block) error {
 	if last := kept - 1; last >= 0 && !s.lines.Done() && count < LinesMax && b.Frames[last].End-b.Frames[last].Start <= event.RecordBytesMax/2 {
 		if last > 0 || len(b.Data) <= event.RecordBytesMax {
 			s.lines.PushBack(b, last)
+			if waits && last == 0 && len(b.Problems) == 0 {
+				return format.ErrMore
+			}
 		}
 	}
 	return nil

@@ -22,6 +22,7 @@ import (
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/keep"
 	"github.com/tiercel-io/tiercel/format/lines"
 	"github.com/tiercel-io/tiercel/timestamp"
 )
@@ -36,6 +37,13 @@ func Format() format.Format {
 			return lines.NewSectioned(lines.NewReader(r), nextHeader)
 		},
 		NewParser: func(o format.Options) format.Parser { return &parser{hint: format.Stem(o.Name)} },
+		AppendContext: func(dst []byte, context any) []byte {
+			return lines.AppendSections(dst, context, appendHeader)
+		},
+		ParseContext: func(context []byte) (any, error) { return lines.ParseSections(context, parseHeader) },
+		Resume: func(r io.Reader, o format.Options, at format.Place) format.Resumable {
+			return lines.ResumeSectioned(lines.Resume(r, at), nextHeader, at)
+		},
 	}
 }
 
@@ -59,6 +67,39 @@ type header struct {
 	timeAt  int
 }
 
+// appendHeader encodes a header.
+func appendHeader(dst []byte, h *header) []byte {
+	dst = keep.AppendText(dst, h.date)
+	dst = keep.AppendNumber(dst, int64(len(h.columns)))
+	for _, c := range h.columns {
+		dst = keep.AppendText(dst, c)
+	}
+	return dst
+}
+
+// parseHeader reads what appendHeader wrote.
+func parseHeader(r *keep.Reader) *header {
+	h := &header{date: r.Text()}
+	for range r.Count() {
+		h.columns = append(h.columns, r.Text())
+	}
+	h.find()
+	return h
+}
+
+// find sets where date and time stand.
+func (h *header) find() {
+	h.dateAt, h.timeAt = -1, -1
+	for i, c := range h.columns {
+		switch c {
+		case "date":
+			h.dateAt = i
+		case "time":
+			h.timeAt = i
+		}
+	}
+}
+
 func nextHeader(old *header, line []byte) *header {
 	h := header{dateAt: -1, timeAt: -1}
 	if old != nil {
@@ -67,15 +108,8 @@ func nextHeader(old *header, line []byte) *header {
 	name, value, _ := strings.Cut(string(line[1:]), ":")
 	switch name {
 	case "Fields":
-		h.columns, h.dateAt, h.timeAt = strings.Fields(value), -1, -1
-		for i, c := range h.columns {
-			switch c {
-			case "date":
-				h.dateAt = i
-			case "time":
-				h.timeAt = i
-			}
-		}
+		h.columns = strings.Fields(value)
+		h.find()
 	case "Date":
 		if f := strings.Fields(value); len(f) > 0 {
 			h.date = f[0]

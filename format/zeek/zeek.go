@@ -29,6 +29,7 @@ import (
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/format/keep"
 	"github.com/tiercel-io/tiercel/format/lines"
 	"github.com/tiercel-io/tiercel/timestamp"
 )
@@ -52,6 +53,13 @@ func Format() format.Format {
 			return lines.NewSectioned(lines.NewReader(r), nextHeader)
 		},
 		NewParser: func(o format.Options) format.Parser { return &parser{stem: format.Stem(o.Name)} },
+		AppendContext: func(dst []byte, context any) []byte {
+			return lines.AppendSections(dst, context, appendHeader)
+		},
+		ParseContext: func(context []byte) (any, error) { return lines.ParseSections(context, parseHeader) },
+		Resume: func(r io.Reader, o format.Options, at format.Place) format.Resumable {
+			return lines.ResumeSectioned(lines.Resume(r, at), nextHeader, at)
+		},
 	}
 }
 
@@ -63,6 +71,44 @@ type header struct {
 	path         string
 	columns      []column
 	types        []string
+}
+
+// appendHeader encodes a header: the kinds of columns besides the types, since
+// they are those of the types that held when the columns were named.
+func appendHeader(dst []byte, h *header) []byte {
+	for _, s := range []string{h.separator, h.setSeparator, h.empty, h.unset, h.path} {
+		dst = keep.AppendText(dst, s)
+	}
+	dst = keep.AppendNumber(dst, int64(len(h.columns)))
+	for _, c := range h.columns {
+		dst = keep.AppendText(dst, c.name)
+		dst = append(dst, byte(c.kind)<<4|byte(c.item))
+	}
+	dst = keep.AppendNumber(dst, int64(len(h.types)))
+	for _, t := range h.types {
+		dst = keep.AppendText(dst, t)
+	}
+	return dst
+}
+
+// parseHeader reads what appendHeader wrote.
+func parseHeader(r *keep.Reader) *header {
+	h := &header{separator: r.Text(), setSeparator: r.Text(), empty: r.Text(), unset: r.Text(), path: r.Text()}
+	if h.separator == "" {
+		r.Fail() // a line would never end
+	}
+	for range r.Count() {
+		c := column{name: r.Text()}
+		kinds := r.Byte()
+		if c.kind, c.item = kind(kinds>>4), kind(kinds&15); c.kind > list || c.item > list {
+			r.Fail()
+		}
+		h.columns = append(h.columns, c)
+	}
+	for range r.Count() {
+		h.types = append(h.types, r.Text())
+	}
+	return h
 }
 
 type column struct {
