@@ -75,11 +75,11 @@ var layers = []layer{
 	{pattern: "ledger", inside: []string{"event", "store"}, pure: true},
 	{pattern: "pipeline/stream", inside: []string{"env", "event", "format/...", "pack", "rule/...", "detect", "detect/correlate", "detection", "health", "ingest", "ledger", "metric", "pipeline", "quarantine", "store", "store/wire", "webhook"}, outside: []string{"github.com/prometheus/client_golang", "github.com/klauspost/compress"}},
 	{pattern: "api", inside: []string{"access", "env", "event", "detection", "ingest", "ledger", "metric", "pipeline/stream", "quarantine", "store", "webhook"}, outside: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang"}},
-	{pattern: "report", inside: []string{"event", "pipeline", "rule"}},
+	{pattern: "report", inside: []string{"detection", "event", "pipeline", "rule"}},
 	{pattern: "scenario", pure: true},
 	{pattern: "corpus"},
 	{pattern: "bench", inside: []string{"env", "event", "format/...", "pack", "rule/...", "detect", "pipeline"}, outside: []string{"github.com/valyala/fastjson", "github.com/cockroachdb/pebble/v2/vfs"}},
-	{pattern: "cmd/tiercel", inside: []string{"env", "event", "format/...", "pack", "rule/...", "rules/...", "detect", "detect/correlate", "pipeline/...", "lookup/...", "ruleset", "scenario", "report", "access", "api", "config", "detection", "engine/...", "health", "ingest/...", "ledger", "metric", "quarantine", "store", "webhook"}, outside: []string{
+	{pattern: "cmd/tiercel", inside: []string{"env", "event", "format/...", "pack", "rule/...", "rules/...", "detect", "detect/correlate", "pipeline/...", "lookup/...", "ruleset", "scenario", "report", "access", "api", "config", "detection", "engine/...", "health", "ingest/...", "ledger", "metric", "quarantine", "store/...", "webhook"}, outside: []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8", "github.com/cockroachdb/pebble/v2/vfs",
 	}},
 }
