@@ -30,6 +30,8 @@ type row struct {
 	Created  time.Time `json:"created"`
 	Updated  time.Time `json:"updated"`
 	Subjects []string  `json:"subjects,omitempty"`
+
+	Suppressed bool `json:"suppressed,omitempty"`
 }
 
 // state is what deciding about the next revision takes.
@@ -107,7 +109,7 @@ const subjectsMax = 32
 func summary(d *Detection) *state {
 	s := &state{row: row{
 		ID: d.ID, Phase: d.Phase, Seq: d.Seq, Rule: d.Rule.ID, Level: d.Rule.Level, Title: d.Rule.Title,
-		Anchor: d.AnchorTime, Created: d.Created, Updated: d.Updated,
+		Anchor: d.AnchorTime, Created: d.Created, Updated: d.Updated, Suppressed: d.Suppressed,
 	}, Count: d.Count}
 	add := func(v string) {
 		v = strings.ToLower(v)

@@ -159,6 +159,8 @@ type Change struct {
 	First bool
 	// Previous is its phase before, or empty.
 	Previous string
+	// WasSuppressed: until now an earlier detection stood for it.
+	WasSuppressed bool
 }
 
 // Put stores revisions, each under its id, together with more in one Apply, and
@@ -172,6 +174,14 @@ type Change struct {
 // ErrConflict is that of a condition in more; then nothing was written. The
 // arguments are not changed and may be used again.
 func (s *Store) Put(t event.Tenant, list []*Detection, more []store.Write, d store.Durability) ([]Change, error) {
+	return s.PutWith(t, list, func([]Change) ([]store.Write, error) { return more, nil }, d)
+}
+
+// PutWith is Put for a caller whose own writes depend on what changes, as
+// notifications do: more is given the changes before they are stored, once for
+// each attempt, and must not call the store's Put or Latest. Its error ends the
+// call, and nothing is written.
+func (s *Store) PutWith(t event.Tenant, list []*Detection, more func([]Change) ([]store.Write, error), d store.Durability) ([]Change, error) {
 	f := s.feed(t)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -200,7 +210,7 @@ func (s *Store) Put(t event.Tenant, list []*Detection, more []store.Write, d sto
 	}
 }
 
-func (s *Store) put(t event.Tenant, f *feed, list []*Detection, more []store.Write, d store.Durability) ([]Change, error) {
+func (s *Store) put(t event.Tenant, f *feed, list []*Detection, also func([]Change) ([]store.Write, error), d store.Durability) ([]Change, error) {
 	b := batch{tenant: t, now: s.clock.Now().UTC().Round(0), last: f.Last, states: map[string]*state{}}
 	var changes []Change
 	for _, in := range list {
@@ -211,6 +221,10 @@ func (s *Store) put(t event.Tenant, f *feed, list []*Detection, more []store.Wri
 		if changed {
 			changes = append(changes, c)
 		}
+	}
+	more, err := also(changes)
+	if err != nil {
+		return nil, err
 	}
 	if len(changes) == 0 {
 		if len(more) == 0 && d == store.Relaxed {
@@ -306,7 +320,7 @@ func (b *batch) add(s *Store, in *Detection) (Change, bool, error) {
 	c := Change{Detection: out, First: old == nil}
 	st := summary(out)
 	if old != nil {
-		c.Previous = old.Phase
+		c.Previous, c.WasSuppressed = old.Phase, old.Suppressed
 		out.Created, st.Created = old.Created, old.Created
 		st.Seen = old.Seen
 		b.write(kindSeq, seqID(old.Seq), nil)

@@ -286,6 +286,38 @@ func TestMoreIsWrittenWithIt(t *testing.T) {
 	}
 }
 
+func TestMoreMayDependOnTheChanges(t *testing.T) {
+	t.Parallel()
+	f := fresh(t)
+	suppressed := made("aa01", "v1", Final, 1)
+	suppressed.Suppressed = true
+	for i, c := range []struct {
+		d                    *Detection
+		changes              int
+		first, wasSuppressed bool
+	}{{suppressed, 1, true, false}, {suppressed, 0, false, false}, {made("aa01", "v1", Final, 1), 1, false, true}} {
+		key := store.Key{Tenant: f.tenant, Kind: "told", ID: fmt.Sprint(i)}
+		changes, err := f.store.PutWith(f.tenant, []*Detection{c.d}, func(changes []Change) ([]store.Write, error) {
+			return []store.Write{{Key: key, Value: fmt.Append(nil, len(changes))}}, nil
+		}, store.Durable)
+		if err != nil || len(changes) != c.changes {
+			t.Fatal(i, changes, err)
+		}
+		if len(changes) == 1 && (changes[0].First != c.first || changes[0].WasSuppressed != c.wasSuppressed) {
+			t.Errorf("%d: %+v", i, changes[0])
+		}
+		if d, err := f.records.Get(key); err != nil || string(d.Value) != fmt.Sprint(c.changes) {
+			t.Error(i, string(d.Value), err)
+		}
+	}
+	_, err := f.store.PutWith(f.tenant, []*Detection{made("bb01", "v1", Final, 1)}, func([]Change) ([]store.Write, error) {
+		return nil, storetest.ErrPlanned
+	}, store.Durable)
+	if _, missing := f.store.Get(f.tenant, "bb01"); !errors.Is(err, storetest.ErrPlanned) || !errors.Is(missing, store.ErrNotFound) {
+		t.Error(err, missing)
+	}
+}
+
 func TestAFailureChangesNothing(t *testing.T) {
 	t.Parallel()
 	f := fresh(t)
