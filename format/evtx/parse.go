@@ -82,7 +82,7 @@ func (p *parser) fail(err error) {
 // is another one in logs that were exported, and in forwarded ones. An error is
 // a [format.Problem] with the record's offset and the number in its header.
 func (p *parser) Parse(b *format.Block, f format.Frame, emit func(*event.Record)) error {
-	if f.Start < 0 || f.End > len(b.Data) || f.End > chunkBytes || f.Start > f.End ||
+	if f.Start < 0 || f.End > len(b.Data) || f.End > chunkBytes || f.End-f.Start < recordBytesMin ||
 		wholeRecord(b.Data, f.Start, f.End) != f.End-f.Start {
 		return format.Problem{Offset: f.Offset, Err: errNoRecord}
 	}
