@@ -14,6 +14,7 @@ import (
 	"github.com/tiercel-io/tiercel/access"
 	"github.com/tiercel-io/tiercel/detection"
 	"github.com/tiercel-io/tiercel/ingest"
+	"github.com/tiercel-io/tiercel/quarantine"
 	"github.com/tiercel-io/tiercel/store"
 )
 
@@ -157,7 +158,7 @@ func faultOf(err error) (answer *Error, internal bool) {
 		e := refuse(CodeBusy, "")
 		e.wait = max(1, int(math.Ceil(busy.Wait.Seconds())))
 		return e, false
-	case errors.Is(err, detection.ErrCursor):
+	case errors.Is(err, detection.ErrCursor), errors.Is(err, quarantine.ErrCursor):
 		return invalid("query.cursor", "it is not one that a page gave; start without it"), false
 	case errors.Is(err, detection.ErrAmbiguous):
 		return invalid("path.id", "more than one begins so; give more of it"), false

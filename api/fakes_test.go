@@ -18,6 +18,7 @@ import (
 	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/metric"
+	"github.com/tiercel-io/tiercel/quarantine"
 	"github.com/tiercel-io/tiercel/store"
 )
 
@@ -239,19 +240,19 @@ func (f *fakeWebhooks) Retry(_ context.Context, t event.Tenant, id string) error
 
 type fakeQuarantine struct{}
 
-func (fakeQuarantine) Get(t event.Tenant, id string) (Quarantined, []byte, error) {
+func (fakeQuarantine) Get(t event.Tenant, id string) (*quarantine.Entry, error) {
 	if id != "q-"+t.String() {
-		return Quarantined{}, nil, store.ErrNotFound
+		return nil, store.ErrNotFound
 	}
-	return Quarantined{ID: id, Source: "syslog", Reason: "unparsed", Detail: canary(t), Received: start, Bytes: 8}, []byte("\x00<script>" + canary(t)), nil
+	return &quarantine.Entry{ID: id, Source: "syslog", Reason: "unparsed", Detail: canary(t), Received: start, Bytes: 8, Raw: []byte("\x00<script>" + canary(t))}, nil
 }
 
-func (f fakeQuarantine) List(t event.Tenant, q QuarantineQuery) (QuarantinePage, error) {
+func (f fakeQuarantine) List(t event.Tenant, q quarantine.Filter) (quarantine.Page, error) {
 	if q.Cursor != "" {
-		return QuarantinePage{}, invalid("query.cursor", "it is none of this list's")
+		return quarantine.Page{}, quarantine.ErrCursor
 	}
-	one, _, err := f.Get(t, "q-"+t.String())
-	return QuarantinePage{Records: []Quarantined{one}}, err
+	one, err := f.Get(t, "q-"+t.String())
+	return quarantine.Page{Entries: []*quarantine.Entry{one}}, err
 }
 
 type fakeDetections struct {

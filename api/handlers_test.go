@@ -17,6 +17,7 @@ import (
 
 	"github.com/tiercel-io/tiercel/detection"
 	"github.com/tiercel-io/tiercel/ingest"
+	"github.com/tiercel-io/tiercel/quarantine"
 	"github.com/tiercel-io/tiercel/store"
 )
 
@@ -99,7 +100,7 @@ func TestQuarantinedBytes(t *testing.T) {
 	w := newWorld(t)
 	const raw = "\x00<script>canary-of-alpha"
 	rec := w.ask("GET", v1+"/quarantine/q-alpha", "alpha-read", "")
-	var q QuarantinedRecord
+	var q quarantine.Entry
 	if err := json.Unmarshal(rec.Body.Bytes(), &q); err != nil || string(q.Raw) != raw || q.Reason != "unparsed" {
 		t.Errorf("%v %+v", err, q)
 	}
@@ -116,6 +117,11 @@ func TestQuarantinedBytes(t *testing.T) {
 	} {
 		if got := rec.Header().Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	for _, query := range []string{"cursor=x", "limit=501", "from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z"} {
+		if rec := w.ask("GET", v1+"/quarantine?"+query, "alpha-read", ""); errorOf(t, rec) != CodeInvalid {
+			t.Errorf("?%s: %d %s", query, rec.Code, rec.Body)
 		}
 	}
 	if rec := w.ask("GET", v1+"/quarantine/q-alpha?raw=yes", "alpha-read", ""); errorOf(t, rec) != CodeInvalid {
@@ -449,3 +455,12 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("the API on the admin port: %d", rec.Code)
 	}
 }
+
+// The stores are what the API asks for.
+var (
+	_ Quarantine = (*quarantine.Store)(nil)
+	_ Detections = detectionStore{(*detection.Store)(nil)}
+	_ Authorizer = accessStore{}
+	_ Tokens     = accessStore{}
+	_ Prober     = (Node)(nil)
+)

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tiercel-io/tiercel/detection"
+	"github.com/tiercel-io/tiercel/quarantine"
 )
 
 // documentVersion is the version of the API, not of the program, so that the
@@ -76,7 +77,7 @@ func tidy(doc *huma.OpenAPI) {
 		"text/event-stream": reflect.TypeFor[detection.Detection](), "application/x-ndjson": reflect.TypeFor[detection.Detection](),
 	})
 	describeStream(doc, v1+"/quarantine/{id}", map[string]reflect.Type{
-		"application/json": reflect.TypeFor[QuarantinedRecord](), "application/octet-stream": nil,
+		"application/json": reflect.TypeFor[quarantine.Entry](), "application/octet-stream": nil,
 	})
 	code := schemas.Map()["ErrorBody"].Properties["code"]
 	for _, row := range ErrorCodes {

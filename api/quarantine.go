@@ -10,48 +10,22 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/quarantine"
 )
 
-// QuarantineQuery selects records in quarantine; what is empty selects all.
-type QuarantineQuery struct {
-	Source, Reason string
-	// From <= receive time < To.
-	From, To time.Time
-	Limit    int
-	// Cursor is a former page's Next.
-	Cursor string
-}
-
-// Quarantined is what is known of a record that could not be read.
-type Quarantined struct {
-	ID     string `json:"id"`
-	Source string `json:"source"`
-	// Reason is one of a closed set, Detail says more to a person.
-	Reason   string    `json:"reason" doc:"A stable word: too_large, unparsed, not_record, unsupported, panic, limit."`
-	Detail   string    `json:"detail,omitempty"`
-	Protocol string    `json:"protocol,omitempty"`
-	Peer     string    `json:"peer,omitempty" doc:"Address of the sender."`
-	Received time.Time `json:"received"`
-	// Bytes is the size of what is kept.
-	Bytes int `json:"bytes" doc:"Size of what is kept."`
-	// Tries counts how often it was tried again in vain.
-	Tries int `json:"tries,omitempty" doc:"How often it was tried again in vain."`
-}
-
-// QuarantinePage is a page of records, the newest first. Next is empty at the
-// end.
+// QuarantinePage is a page of records, the newest first, without their bytes.
+// Next is empty at the end.
 type QuarantinePage struct {
-	Records []Quarantined `json:"records"`
-	Next    string        `json:"next,omitempty" doc:"Ask again with this as cursor for what follows; absent at the end."`
+	Entries []*quarantine.Entry `json:"entries"`
+	Next    string              `json:"next,omitempty" doc:"Ask again with this as cursor for what follows; absent at the end. There may be more although the page is not full."`
 }
 
 // Quarantine is what the API asks of the store of records that could not be
-// read. It is safe for concurrent use; a cursor that is not one of its own is an
-// *[Error] of [CodeInvalid].
+// read; *[quarantine.Store] is one. It is safe for concurrent use.
 type Quarantine interface {
 	// Get returns one with its bytes, or store.ErrNotFound.
-	Get(t event.Tenant, id string) (Quarantined, []byte, error)
-	List(t event.Tenant, q QuarantineQuery) (QuarantinePage, error)
+	Get(t event.Tenant, id string) (*quarantine.Entry, error)
+	List(t event.Tenant, f quarantine.Filter) (quarantine.Page, error)
 }
 
 type listQuarantineInput struct {
@@ -70,20 +44,13 @@ func (s *server) listQuarantine(_ context.Context, c *caller, in *listQuarantine
 	if !in.From.IsZero() && !in.To.IsZero() && !in.From.Before(in.To) {
 		return nil, invalid("query.from", "it is not before to")
 	}
-	page, err := s.quarantine.List(c.tenant, QuarantineQuery{
+	page, err := s.quarantine.List(c.tenant, quarantine.Filter{
 		Source: in.Source, Reason: in.Reason, From: in.From, To: in.To, Limit: in.Limit, Cursor: in.Cursor,
 	})
 	if err != nil {
 		return nil, err
 	}
-	page.Records = full(page.Records)
-	return &listQuarantineOutput{page}, nil
-}
-
-// QuarantinedRecord is a record with its bytes.
-type QuarantinedRecord struct {
-	Quarantined
-	Raw []byte `json:"raw" doc:"The bytes as they came, in base64."`
+	return &listQuarantineOutput{QuarantinePage{full(page.Entries), page.Next}}, nil
 }
 
 type getQuarantinedInput struct {
@@ -94,21 +61,21 @@ type getQuarantinedInput struct {
 // getQuarantined returns what an attacker may have sent. As bytes it is never
 // of a type that a browser shows.
 func (s *server) getQuarantined(_ context.Context, c *caller, in *getQuarantinedInput) (*huma.StreamResponse, error) {
-	q, raw, err := s.quarantine.Get(c.tenant, in.ID)
+	e, err := s.quarantine.Get(c.tenant, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		if in.Raw == "1" {
 			ctx.SetHeader("Content-Type", "application/octet-stream")
-			ctx.SetHeader("Content-Disposition", fmt.Sprintf(`attachment; filename="quarantine-%s.bin"`, plainName(q.ID)))
+			ctx.SetHeader("Content-Disposition", fmt.Sprintf(`attachment; filename="quarantine-%s.bin"`, plainName(e.ID)))
 			ctx.SetStatus(http.StatusOK)
-			_, _ = ctx.BodyWriter().Write(raw)
+			_, _ = ctx.BodyWriter().Write(e.Raw)
 			return
 		}
 		ctx.SetHeader("Content-Type", "application/json")
 		ctx.SetStatus(http.StatusOK)
-		_ = jsonFormat.Marshal(ctx.BodyWriter(), QuarantinedRecord{q, full(raw)})
+		_ = jsonFormat.Marshal(ctx.BodyWriter(), e)
 	}}, nil
 }
 
@@ -125,7 +92,7 @@ func plainName(text string) string {
 type retryOutput struct{ Body Retried }
 
 func (s *server) retryQuarantined(ctx context.Context, c *caller, in *IDParam) (*retryOutput, error) {
-	if _, _, err := s.quarantine.Get(c.tenant, in.ID); err != nil {
+	if _, err := s.quarantine.Get(c.tenant, in.ID); err != nil {
 		return nil, err
 	}
 	return s.retry(ctx, c, RetryQuery{IDs: []string{in.ID}, Limit: 1})
