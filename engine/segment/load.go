@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,7 +114,7 @@ func load(fs vfs.FS, dir string, tenants *event.Tenants, trust bool) (*loaded, e
 	return x, nil
 }
 
-// peek reads the header of a segment.
+// peek reads the header of a segment, from its index when it is damaged.
 func peek(fs vfs.FS, dir string, number uint64) (candidate, error) {
 	f, err := fs.Open(fs.PathJoin(dir, numberName(number)+segmentSuffix))
 	if err != nil {
@@ -134,32 +135,45 @@ func peek(fs vfs.FS, dir string, number uint64) (candidate, error) {
 		return cand, errors.New("the file system cannot read its beginning")
 	}
 	cand.header, cand.sound = c.header, c.headerSound && c.header.number == number
+	if !cand.sound {
+		if c := readIndex(fs, dir, number); c != nil && c.headerSound && c.header.number == number {
+			cand.header, cand.sound = c.header, true
+		}
+	}
 	return cand, nil
 }
 
 // take adds one segment to the index.
 func (x *loaded) take(fs vfs.FS, dir string, cand candidate, limit int64, trust bool) error {
 	c := readIndex(fs, dir, cand.number)
-	var fallback *tag
-	if c != nil && c.header.number == cand.number && !cand.sound {
-		fallback = &c.header.tag
-	}
 	f := &file{number: cand.number, name: numberName(cand.number) + segmentSuffix}
-	fits := c != nil && c.header.number == cand.number && (!cand.sound || c.header == cand.header) &&
-		c.size == cand.size && (limit == unlimited || c.end == limit)
-	f.indexed = fits
-	if !fits || !trust {
-		var err error
-		if c, err = scanFile(fs, fs.PathJoin(dir, f.name), limit, fallback); err != nil {
+	f.indexed = c != nil && c.header.number == cand.number && (!cand.sound || c.header == cand.header) && (limit == unlimited || c.end == limit)
+	if !f.indexed || !trust {
+		var fallback *tag
+		if f.indexed {
+			// An index was written when all it lists was synced.
+			fallback, limit = &c.header.tag, c.end
+		}
+		read, err := scanFile(fs, fs.PathJoin(dir, f.name), limit, fallback)
+		if err != nil {
 			return err
 		}
-		c.header.number = cand.number
-		if !fits && !c.unreadable {
+		read.header.number = cand.number
+		switch {
+		case f.indexed:
+			c.reconcile(read)
+		case read.unreadable:
+			c = read
+		default:
+			c = read
 			x.scanned[f] = c
 		}
 	}
-	f.tag, f.end, f.bytes, f.lastNanos = c.header.tag, c.end, c.size, max(c.lastNanos, c.header.createdNanos)
-	f.clean = c.size == c.end
+	if cand.size < c.size && f.indexed {
+		c.cutShort(cand.size)
+	}
+	f.tag, f.end, f.bytes, f.lastNanos = c.header.tag, c.end, cand.size, max(c.lastNanos, c.header.createdNanos)
+	f.clean = c.size == c.end && c.size == cand.size
 	x.epoch = max(x.epoch, c.header.epoch)
 	for _, e := range c.entries {
 		if !e.bad {
@@ -169,6 +183,37 @@ func (x *loaded) take(fs vfs.FS, dir string, cand candidate, limit int64, trust 
 	}
 	x.add(f, c)
 	return nil
+}
+
+// reconcile takes over into the contents of an index what a scan of the file
+// found to be damaged.
+func (c *contents) reconcile(read *contents) {
+	sound := make(map[int64]bool, len(read.entries))
+	for _, e := range read.entries {
+		sound[e.position] = !e.bad
+	}
+	for i := range c.entries {
+		c.entries[i].bad = !sound[c.entries[i].position]
+	}
+	c.stretches = slices.DeleteFunc(read.stretches, func(s stretch) bool {
+		// What is in a stretch is named entry by entry.
+		return slices.ContainsFunc(c.entries, func(e found) bool { return s.from <= e.position && e.position < s.to })
+	})
+}
+
+// cutShort notes that the file has fewer bytes than its index says.
+func (c *contents) cutShort(size int64) {
+	entries := false
+	for i := range c.entries {
+		e := &c.entries[i]
+		if e.position+int64(e.head)+int64(e.stored) > size {
+			e.bad, entries = true, true
+		}
+	}
+	c.size = size
+	if !entries && size < c.end && !slices.ContainsFunc(c.stretches, func(s stretch) bool { return s.to == c.end }) {
+		c.stretches = append(c.stretches, stretch{size, c.end})
+	}
 }
 
 func scanFile(fs vfs.FS, path string, limit int64, fallback *tag) (*contents, error) {
@@ -231,19 +276,32 @@ func syncDir(fs vfs.FS, dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// syncParents makes the folder itself durable. Folders above the one that
-// holds it may belong to others, who do not let us look.
+// syncParents makes the folder itself durable: its name stands in the folder
+// above, whose name stands in the one above that, up to where the disk is mounted.
+// A folder that we may not open was not made by us.
 func syncParents(fs vfs.FS, dir string) error {
-	parent := fs.PathDir(dir)
-	if parent == dir {
-		return nil
-	}
-	if err := syncDir(fs, parent); err != nil {
-		return err
-	}
-	for dir = parent; ; dir = parent {
-		if parent = fs.PathDir(dir); parent == dir || syncDir(fs, parent) != nil {
+	for {
+		parent := fs.PathDir(dir)
+		if parent == dir {
 			return nil
 		}
+		here, err := fs.Stat(dir)
+		if err != nil {
+			return err
+		}
+		above, err := fs.Stat(parent)
+		if errors.Is(err, os.ErrPermission) || err == nil && above.DeviceID() != here.DeviceID() {
+			return nil
+		}
+		if err == nil {
+			err = syncDir(fs, parent)
+		}
+		if errors.Is(err, os.ErrPermission) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		dir = parent
 	}
 }

@@ -122,7 +122,8 @@ func (l *Log) retire(now time.Time, free int64) *file {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	files := l.index.files
-	if len(files) == 0 || l.pins > 0 || files[0] == l.committer.live {
+	// The newest stays: the offsets of partitions without entries stand in it.
+	if len(files) <= 1 || l.pins > 0 {
 		return nil
 	}
 	f, keep := files[0], l.cfg.Retention

@@ -93,7 +93,7 @@ func (l *Log) Checkpoint(dir string) (err error) {
 		if f.live == nil && !f.last {
 			n = -1
 		}
-		if err := copyFile(fs, from, to, n); err != nil {
+		if err := copyFile(fs, from, to, n, f.live != nil); err != nil {
 			return err
 		}
 	}
@@ -104,8 +104,8 @@ func (l *Log) Checkpoint(dir string) (err error) {
 }
 
 // copyFile copies the first n bytes of a file, or all if n is negative, and
-// syncs the copy.
-func copyFile(fs vfs.FS, from, to string, n int64) (err error) {
+// syncs the copy. A file that is shorter is an error if it must be whole.
+func copyFile(fs vfs.FS, from, to string, n int64, whole bool) (err error) {
 	r, err := fs.Open(from, vfs.SequentialReadsOption)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func copyFile(fs vfs.FS, from, to string, n int64) (err error) {
 	if err != nil {
 		return err
 	}
-	if n >= 0 && copied < n {
+	if whole && copied < n {
 		return fmt.Errorf("segment %q has %d bytes of %d", from, copied, n)
 	}
 	return w.Sync()
