@@ -49,6 +49,7 @@ var layers = []layer{
 	{pattern: "timestamp", inside: []string{"event"}, pure: true},
 	{pattern: "format", inside: []string{"event", "format"}},
 	{pattern: "format/container", inside: []string{"format"}, outside: []string{"github.com/klauspost/compress", "github.com/cockroachdb/pebble/v2/vfs"}},
+	{pattern: "format/files", inside: []string{"env", "format"}},
 	{pattern: "format/...", inside: []string{"event", "timestamp", "format/..."}},
 	{pattern: "pack", inside: []string{"event", "timestamp", "format/...", "pack/..."}, outside: []string{"go.yaml.in/yaml/v3", "github.com/santhosh-tekuri/jsonschema/v6", "github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "pack/...", inside: []string{"event", "format/...", "pack/..."}, outside: []string{"go.yaml.in/yaml/v3"}},

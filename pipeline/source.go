@@ -13,6 +13,7 @@ import (
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/format/container"
+	"github.com/tiercel-io/tiercel/format/files"
 )
 
 // detectBytes is how much of a file its format is told by.
@@ -27,15 +28,9 @@ func lookup(formats []format.Format, name string) *format.Format {
 	return nil
 }
 
-// surest returns the format that is surest of a file, or nil.
+// surest is [files.Surest].
 func surest(formats []format.Format, head []byte, name string) *format.Format {
-	var best *format.Format
-	sure := 0
-	for i := range formats {
-		if n := formats[i].Detect(head, name); n > sure {
-			best, sure = &formats[i], n
-		}
-	}
+	best, _ := files.Surest(formats, head, name)
 	return best
 }
 

@@ -203,6 +203,10 @@ func sniff(head []byte) kind {
 	return plain
 }
 
+// Packed reports whether a file that begins with head, its first 512 bytes or
+// all of it, is a container, known or not.
+func Packed(head []byte) bool { return sniff(head) != plain }
+
 // tarHeader reports whether b is the header of a tar entry: its checksum, the
 // sum of all bytes with the checksum itself taken as blanks, stands in it in
 // octal (POSIX 1003.1, ustar).
