@@ -1,0 +1,71 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/store"
+)
+
+// kindContent holds archives of content by version, for the tenant of the
+// process.
+const kindContent = "content"
+
+// contents are the contents in use by version: those that are not loaded are
+// made again of their archives. It is safe for concurrent use.
+type contents struct {
+	loader  Loader
+	records store.Records
+
+	mu     sync.Mutex
+	loaded map[Version]*Content
+}
+
+// add makes a content known and keeps its archive, durably.
+func (c *contents) add(x *Content) error {
+	x.prepare()
+	if err := saveState(c.records, event.LocalTenant, kindContent, x.Version.String(), x.Archive); err != nil {
+		return fmt.Errorf("keep the content: %w", err)
+	}
+	c.mu.Lock()
+	c.loaded[x.Version] = x
+	c.mu.Unlock()
+	return nil
+}
+
+// get returns a content by its version.
+func (c *contents) get(v Version) (*Content, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if x := c.loaded[v]; x != nil {
+		return x, nil
+	}
+	archive, err := loadState(c.records, event.LocalTenant, kindContent, v.String())
+	if err != nil {
+		return nil, fmt.Errorf("content %s: %w", v, err)
+	}
+	x, err := c.loader.Revive(archive)
+	if err != nil {
+		return nil, fmt.Errorf("content %s: %w", v, err)
+	}
+	x.Version = v
+	x.prepare()
+	c.loaded[v] = x
+	return x, nil
+}
+
+// forget drops the contents that nobody uses any more.
+func (c *contents) forget(used func(Version) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for v := range c.loaded {
+		if !used(v) {
+			delete(c.loaded, v)
+		}
+	}
+}
+
+// errNoContent is returned by Start when there is nothing to detect with.
+var errNoContent = errors.New("no rule is usable")
