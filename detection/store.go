@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +55,6 @@ const (
 type Store struct {
 	records store.Records
 	clock   env.Clock
-	along   func(t event.Tenant, changes []Change) ([]store.Write, error)
 
 	mu      sync.Mutex
 	tenants map[event.Tenant]*feed
@@ -144,12 +142,6 @@ func (f *feed) wait() <-chan struct{} {
 // Dropped is how many events were left out of detections because they were too
 // large to keep there, since the store was opened.
 func (s *Store) Dropped() uint64 { return s.dropped.Load() }
-
-// Along makes Put ask what to write in the same Apply as changes: notifications
-// to be sent, for one. Call it before the first Put.
-func (s *Store) Along(writes func(t event.Tenant, changes []Change) ([]store.Write, error)) {
-	s.along = writes
-}
 
 // Change is a detection that Put has changed.
 type Change struct {
@@ -239,13 +231,6 @@ func (s *Store) put(t event.Tenant, f *feed, list []*Detection, also func([]Chan
 	case next.Last > next.Reserved:
 		next.Reserved = next.Last + reserveNumbers
 		d = store.Durable
-	}
-	if s.along != nil {
-		extra, err := s.along(t, changes)
-		if err != nil {
-			return nil, fmt.Errorf("what goes along with %d detections: %w", len(changes), err)
-		}
-		more = append(slices.Clip(more), extra...)
 	}
 	version := f.version
 	writes := append(b.writes, store.Write{Key: store.Key{Tenant: t, Kind: kindFeed, ID: feedID}, Value: next.encode(), If: &version})

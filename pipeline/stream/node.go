@@ -45,6 +45,9 @@ type Config struct {
 	Tenants  []event.Tenant
 	Settings func(t event.Tenant) Settings
 	Source   func(t event.Tenant, name string) Source
+	// Outbox returns what to write with changes so that they are notified of; nil
+	// notifies nobody.
+	Outbox func(t event.Tenant, changes []detection.Change) ([]store.Write, error)
 	// Workers is the number of goroutines that evaluate; 0 is one for each core.
 	Workers int
 	// HeartbeatAfter is how long a partition may be idle before the log gets a

@@ -106,7 +106,9 @@ func (r *rig) start() {
 		Quarantine: quarantine.Open(r.records, world.Clock), Metrics: r.metrics, Logger: logger, Loader: r.loader,
 		Format: formats.ByName, Detect: func(head []byte) (format.Format, bool) { return formats.Detect(head, "") },
 		Tenants: r.tenants.All(), Workers: 2, HeartbeatAfter: 20 * time.Millisecond,
-		Source: func(_ event.Tenant, name string) Source { return Source{Lateness: time.Minute, Import: name == "import"} },
+		Source: func(_ event.Tenant, name string) Source {
+			return Source{Lateness: time.Minute, Import: name == "import"}
+		},
 	})
 	if err != nil {
 		r.t.Fatal(err)

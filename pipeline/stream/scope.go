@@ -265,7 +265,13 @@ func (s *scope) commit(c *commit) error {
 		list = append(list, d)
 	}
 	if len(writes) > 0 || len(list) > 0 {
-		changes, err := n.detections.Put(t, list, writes, store.Relaxed)
+		changes, err := n.detections.PutWith(t, list, func(changes []detection.Change) ([]store.Write, error) {
+			if n.cfg.Outbox == nil || len(changes) == 0 {
+				return writes, nil
+			}
+			notify, err := n.cfg.Outbox(t, changes)
+			return append(slices.Clip(writes), notify...), err
+		}, store.Relaxed)
 		if err != nil {
 			return fmt.Errorf("store detections: %w", err)
 		}
