@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -194,6 +195,15 @@ type usageFS struct {
 	vfs.FS
 	total, used atomic.Int64
 	asked       atomic.Int64
+	// freed is what removing a segment frees.
+	freed int64
+}
+
+func (u *usageFS) Remove(name string) error {
+	if strings.HasSuffix(name, segmentSuffix) {
+		u.used.Add(-u.freed)
+	}
+	return u.FS.Remove(name)
 }
 
 func (u *usageFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
