@@ -7,6 +7,9 @@ const (
 	// steadyWeeks is how many of the latest weeks an hour must have been active
 	// in to be one in which the source always speaks.
 	steadyWeeks = 4
+	// irregular is how many times the mean a pause may be in a source that keeps
+	// time.
+	irregular = 1.5
 	// sureWeeks is how many weeks make it more than chance: a burst in every
 	// third hour hits the same hour of three weeks once in fifty.
 	sureWeeks = 3
@@ -186,7 +189,7 @@ func (c *cadence) silence(now int64) (expected int64, silent bool) {
 		return limit / 2, length > limit
 	}
 	factor := int64(2)
-	if n := c.pauses[0] + c.pauses[1]; n > 0 && 2*pause*n > 5*(c.paused[0]+c.paused[1]) {
+	if n := c.pauses[0] + c.pauses[1]; n > 0 && float64(pause)*float64(n) > irregular*float64(c.paused[0]+c.paused[1]) {
 		factor = 3
 	}
 	if limit := max(leastMinutes, factor*pause); length > limit {
@@ -225,7 +228,7 @@ func (c *cadence) limit(hour int64) int64 {
 	}
 	limit := max(leastMinutes, 2*pause)
 	p := float64(rate) / (60 * rateScale)
-	if float64(pause)*p > 2.5 && p < 1 {
+	if float64(pause)*p > irregular && p < 1 {
 		// Were records independent, a pause of n minutes had the chance (1-p)^n;
 		// e^-16 is 10^-7.
 		limit = max(limit, int64(min(16/-math.Log1p(-p), learnMinutes)))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 )
 
 // ErrState is returned for encoded state that is damaged, of another version or
@@ -26,6 +27,8 @@ func (e *encoder) int(n int64)   { e.buf = binary.AppendVarint(e.buf, n) }
 func (e *encoder) byte(b uint8)  { e.buf = append(e.buf, b) }
 func (e *encoder) raw(b []byte)  { e.buf = append(e.buf, b...) }
 func (e *encoder) text(s string) { e.num(uint64(len(s))); e.buf = append(e.buf, s...) }
+
+func (e *encoder) share(f float64) { e.buf = binary.BigEndian.AppendUint64(e.buf, math.Float64bits(f)) }
 
 func (e *encoder) bool(b bool) {
 	if b {
@@ -102,10 +105,18 @@ func (d *decoder) raw(n int) []byte {
 }
 
 func (d *decoder) byte() uint8 {
-	if b := d.raw(1); b != nil {
+	if b := d.raw(1); len(b) == 1 {
 		return b[0]
 	}
 	return 0
+}
+
+func (d *decoder) share() float64 {
+	b := d.raw(8)
+	if len(b) < 8 {
+		return 0
+	}
+	return math.Float64frombits(binary.BigEndian.Uint64(b))
 }
 
 func (d *decoder) bool() bool { return d.byte() != 0 }

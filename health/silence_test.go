@@ -183,7 +183,7 @@ func TestSilenceRealStops(t *testing.T) {
 	}{
 		{"every minute", 3*day + 601, 3*day + 601 + 15},
 		{"at random, often", 3*day + 601, 3*day + 601 + 50},
-		{"at random, seldom", 3*day + 601, 3*day + 601 + 8*60},
+		{"at random, seldom", 3*day + 601, 3*day + 601 + 10*60},
 		{"every five minutes", 3*day + 601, 3*day + 601 + 20},
 		{"day and night", 3*day + 11*60, 3*day + 11*60 + 30},
 		{"day and night", 3*day + 2*60, 3*day + 2*60 + 5*60},
