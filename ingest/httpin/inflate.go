@@ -10,11 +10,10 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
-	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/tiercel-io/tiercel/ingest/httpin/inflate"
 )
 
 // membersMax bounds the members of a gzip body. Block-wise compressors write
@@ -24,9 +23,6 @@ const membersMax = 4 << 10
 // windowBytesMax bounds the memory that a zstd frame can ask for; RFC 8878,
 // 3.1.1.1.2, tells decoders to support 8 MiB.
 const windowBytesMax = 8 << 20
-
-// errOutLimit ends an inflation that passes its limit.
-var errOutLimit = errors.New("inflates beyond its limit")
 
 // encodingOf is the one encoding of a request's body, in lower case and
 // without the x- of old clients; "" is identity.
@@ -74,7 +70,7 @@ func Inflate(dst, src []byte, encoding string, limit int64) ([]byte, error) {
 	switch {
 	case err == nil:
 		return dst, nil
-	case errors.Is(err, errOutLimit):
+	case errors.Is(err, inflate.ErrLimit):
 		return dst, Faultf(http.StatusRequestEntityTooLarge, ReasonTooLarge, "a body of %d bytes inflates beyond %d; send smaller batches", len(src), limit)
 	}
 	return dst, &Fault{Status: http.StatusBadRequest, Reason: ReasonEncoding, Err: fmt.Errorf("the body is not %s: %w", encoding, err)}
@@ -91,7 +87,7 @@ func readAll(dst []byte, base int, r io.Reader, limit int64) ([]byte, error) {
 				n, err := r.Read(one[:])
 				switch {
 				case n > 0:
-					return dst, errOutLimit
+					return dst, inflate.ErrLimit
 				case err == io.EOF:
 					return dst, nil
 				case err != nil:
@@ -112,32 +108,19 @@ func readAll(dst []byte, base int, r io.Reader, limit int64) ([]byte, error) {
 	}
 }
 
-var gzips = sync.Pool{New: func() any { return new(gzip.Reader) }}
-
 func gunzip(dst, src []byte, limit int64) ([]byte, error) {
-	z := gzips.Get().(*gzip.Reader)
-	defer gzips.Put(z)
-	in := bytes.NewReader(src)
 	base := len(dst)
-	for member := 0; ; member++ {
-		if rest := src[len(src)-in.Len():]; member > 0 && zeros(rest) {
-			return dst, nil
-		}
+	for member := 0; member == 0 || !zeros(src); member++ {
 		if member == membersMax {
 			return dst, fmt.Errorf("more than %d members", membersMax)
 		}
-		if err := z.Reset(in); err != nil {
-			if member > 0 {
-				return dst, fmt.Errorf("bytes after member %d are no member: %w", member, err)
-			}
-			return dst, err
+		out, used, err := inflate.AppendGzip(dst, src, limit-int64(len(dst)-base))
+		if dst = out; err != nil {
+			return dst, fmt.Errorf("member %d: %w", member+1, err)
 		}
-		z.Multistream(false)
-		var err error
-		if dst, err = readAll(dst, base, z, limit); err != nil {
-			return dst, err
-		}
+		src = src[used:]
 	}
+	return dst, nil
 }
 
 func zeros(b []byte) bool {
@@ -149,55 +132,25 @@ func zeros(b []byte) bool {
 	return true
 }
 
-var (
-	zlibs  sync.Pool // of io.ReadCloser that is a zlib.Resetter
-	flates = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }}
-)
-
 // undeflate reads what Content-Encoding calls deflate: zlib by RFC 9110,
 // 8.4.1.2, and raw deflate by the habit of many clients.
 func undeflate(dst, src []byte, limit int64) ([]byte, error) {
 	base := len(dst)
-	if len(src) >= 2 && src[0]&0x0f == 8 && (uint(src[0])<<8|uint(src[1]))%31 == 0 {
-		out, err := unzlib(dst, src, limit)
-		if err == nil || errors.Is(err, errOutLimit) {
+	if inflate.IsZlib(src) {
+		out, used, err := inflate.AppendZlib(dst, src, limit)
+		if err == nil && used < len(src) {
+			err = fmt.Errorf("%d bytes follow its end", len(src)-used)
+		}
+		if err == nil || errors.Is(err, inflate.ErrLimit) {
 			return out, err
 		}
 		dst = out[:base]
 	}
-	in := bytes.NewReader(src)
-	z := flates.Get().(io.ReadCloser)
-	defer flates.Put(z)
-	if err := z.(flate.Resetter).Reset(in, nil); err != nil {
-		return dst, err
+	out, used, err := inflate.Append(dst, src, limit)
+	if err == nil && used < len(src) {
+		err = fmt.Errorf("%d bytes follow its end", len(src)-used)
 	}
-	dst, err := readAll(dst, base, z, limit)
-	if err == nil && in.Len() > 0 {
-		err = fmt.Errorf("%d bytes follow its end", in.Len())
-	}
-	return dst, err
-}
-
-func unzlib(dst, src []byte, limit int64) ([]byte, error) {
-	in := bytes.NewReader(src)
-	z, _ := zlibs.Get().(io.ReadCloser)
-	var err error
-	if z == nil {
-		z, err = zlib.NewReader(in)
-	} else {
-		err = z.(zlib.Resetter).Reset(in, nil)
-	}
-	if z != nil {
-		defer zlibs.Put(z)
-	}
-	if err != nil {
-		return dst, err
-	}
-	dst, err = readAll(dst, len(dst), z, limit)
-	if err == nil && in.Len() > 0 {
-		err = fmt.Errorf("%d bytes follow its end", in.Len())
-	}
-	return dst, err
+	return out, err
 }
 
 var zstds = sync.Pool{New: func() any {
@@ -252,7 +205,7 @@ func unsnappy(dst, src []byte, limit int64) ([]byte, error) {
 		return dst, err
 	}
 	if int64(n) > limit {
-		return dst, errOutLimit
+		return dst, inflate.ErrLimit
 	}
 	if cap(dst)-base < n {
 		bigger := make([]byte, base, base+n)
