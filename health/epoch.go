@@ -178,6 +178,8 @@ type stream struct {
 	restart []observation
 	newest  int64
 	last    uint64
+	// leap holds the numbers that are too far beyond the last one.
+	leap []observation
 	// touched are reported gaps of which numbers came since the last Settle.
 	touched []*Gap
 }
@@ -209,6 +211,9 @@ func (s *stream) observe(q *Sequences, o observation) {
 	}
 	last := len(s.epochs) - 1
 	if at := s.epochOf(q, o); at < last {
+		if older := &s.epochs[at]; o.number > older.last && o.number-older.last > leapNumbers {
+			return
+		}
 		s.enter(q, at, o)
 		return
 	}
@@ -217,6 +222,10 @@ func (s *stream) observe(q *Sequences, o observation) {
 		// The numbering goes on, so what looked like a restart was not one.
 		if len(s.restart) > 0 && o.time > s.restart[0].time {
 			s.dismiss(q)
+		}
+		if o.number-e.last > leapNumbers {
+			s.leapTo(q, o)
+			return
 		}
 		s.enter(q, last, o)
 		return
@@ -260,6 +269,26 @@ func (s *stream) epochOf(q *Sequences, o observation) int {
 }
 
 func distance(a, b uint64) uint64 { return max(a, b) - min(a, b) }
+
+// leapTo keeps a number that is far beyond the last one, and believes it when
+// there are enough of them close to each other.
+func (s *stream) leapTo(q *Sequences, o observation) {
+	if len(s.leap) > 0 && distance(o.number, s.leap[0].number) > nearNumbers {
+		s.leap = nil
+	}
+	if slices.ContainsFunc(s.leap, func(l observation) bool { return l.number == o.number }) {
+		return
+	}
+	if s.leap = append(s.leap, o); len(s.leap) < restartNumbers {
+		return
+	}
+	list := s.leap
+	s.leap = nil
+	slices.SortFunc(list, func(a, b observation) int { return cmp.Compare(a.number, b.number) })
+	for _, l := range list {
+		s.enter(q, len(s.epochs)-1, l)
+	}
+}
 
 func (s *stream) enter(q *Sequences, at int, o observation) {
 	gap := s.epochs[at].take(o, q.settle)

@@ -54,11 +54,13 @@ func encodeStream(e *encoder, s *stream) {
 	e.num(uint64(len(s.touched)))
 	e.int(s.newest)
 	e.num(s.last)
-	e.num(uint64(len(s.restart)))
-	for _, o := range s.restart {
-		e.num(o.number)
-		e.int(o.time)
-		e.int(o.at)
+	for _, list := range [][]observation{s.restart, s.leap} {
+		e.num(uint64(len(list)))
+		for _, o := range list {
+			e.num(o.number)
+			e.int(o.time)
+			e.int(o.at)
+		}
 	}
 	e.num(uint64(len(s.epochs)))
 	for i := range s.epochs {
@@ -139,8 +141,10 @@ func decodeStream(d *decoder) *stream {
 		s.touched = slices.Clone(gaps[:n])
 	}
 	s.newest, s.last = d.int(), d.num()
-	for range d.count(restartNumbers - 1) {
-		s.restart = append(s.restart, observation{number: d.num(), time: d.int(), at: d.int()})
+	for _, list := range []*[]observation{&s.restart, &s.leap} {
+		for range d.count(restartNumbers - 1) {
+			*list = append(*list, observation{number: d.num(), time: d.int(), at: d.int()})
+		}
 	}
 	s.epochs = make([]epoch, d.count(epochsMax))
 	if len(s.epochs) == 0 {

@@ -71,8 +71,12 @@ const (
 	// nearNumbers is how far below the first number seen others may still
 	// belong to the same beginning: ten full batches in flight.
 	nearNumbers = 100_000
+	// leapNumbers is how far beyond the highest number one is believed alone: a
+	// single mangled number would otherwise open a gap that holds all to come.
+	leapNumbers = 1 << 20
 	// restartNumbers is how many different numbers that are too low and too new
-	// make a restart of the numbering: a single one may be a stray.
+	// make a restart of the numbering, or that are beyond leapNumbers a leap of it:
+	// a single one may be a stray.
 	restartNumbers = 3
 	// epochsMax is how many numberings of a stream are held: the current one and
 	// those whose late records may still come.
@@ -150,7 +154,8 @@ type SequenceCounts struct {
 // before them is not missing, nor what lies beyond the highest seen. Numbers
 // that are lower than the highest while their event times are later than all
 // before begin a new numbering once three of them came: a log that was cleared,
-// a host that started again, a snapshot that was put back. Old records sent
+// a host that started again, a snapshot that was put back. A leap of more than a
+// million numbers is believed when three records came from behind it. Old records sent
 // again have old event times and change nothing.
 //
 // It is not safe for concurrent use.

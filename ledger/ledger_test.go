@@ -342,8 +342,10 @@ func TestBookBounds(t *testing.T) {
 		t.Error("a partition beyond the bound was taken")
 	}
 	for _, bad := range []Cell{
-		{Source: "s", Minute: 1}, {Tenant: local, Source: strings.Repeat("s", SourceBytesMax+1), Minute: 1},
-		{Tenant: local, Source: "s", Minute: -1}, {Tenant: local, Source: "s", Minute: minuteMax + 1},
+		{Source: "s", Minute: 1},
+		{Tenant: local, Source: strings.Repeat("s", SourceBytesMax+1), Minute: 1},
+		{Tenant: local, Source: "s", Minute: -1},
+		{Tenant: local, Source: "s", Minute: minuteMax + 1},
 	} {
 		if err := b.Received("p", 0, bad, 1, 1); err == nil {
 			t.Errorf("took %+v", bad)
