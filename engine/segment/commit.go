@@ -24,6 +24,8 @@ const (
 	// retention, and after a disk that was full.
 	tickQuiet = time.Minute
 	tickFull  = time.Second
+	// complainEvery is how often a failure that lasts is logged.
+	complainEvery = 10 * time.Second
 )
 
 // committer is the state of the one goroutine that writes. Nobody else touches
@@ -49,6 +51,8 @@ type committer struct {
 	// unmarked are the partitions that got entries since the last mark.
 	unmarked map[*partition]struct{}
 	disk     disk
+	// complained is when a failure was logged last.
+	complained time.Time
 }
 
 func (c *committer) init(x *loaded) {
@@ -203,9 +207,8 @@ func (l *Log) tag(now time.Time) (t tag, err error) {
 
 // heads are the heads of all partitions. Only the committer changes them.
 func (l *Log) heads() []headNext {
-	list := l.index.sorted()
-	heads := make([]headNext, 0, len(list))
-	for _, p := range list {
+	heads := make([]headNext, 0, len(l.index.sorted))
+	for _, p := range l.index.sorted {
 		heads = append(heads, headNext{key: p.key, next: p.next})
 	}
 	return heads
@@ -346,8 +349,8 @@ func (l *Log) publish(b *batch, now time.Time) {
 	if files := l.index.files; len(files) == 0 || files[len(files)-1] != c.live {
 		l.index.files = append(files, c.live)
 	}
-	for k, p := range b.fresh {
-		l.index.partitions[k] = p
+	for _, p := range b.fresh {
+		l.index.insert(p)
 	}
 	held, i := c.live.live, 0
 	for _, call := range b.calls {
@@ -440,7 +443,11 @@ func (l *Log) fail(cause error, calls []*call, unknown bool) {
 	c := &l.committer
 	full := vfs.IsNoSpaceError(cause)
 	first := c.live == nil || c.fresh
-	l.log.Error("a write to the log failed", "error", cause, "appends", len(calls), "disk_full", full)
+	if now := l.cfg.Clock.Now(); !first || now.Sub(c.complained) >= complainEvery {
+		// While nothing can be written each append comes by here.
+		c.complained = now
+		l.log.Error("a write to the log failed", "error", cause, "appends", len(calls), "disk_full", full)
+	}
 	written := c.written
 	if c.live == nil {
 		// Nothing was written at all.

@@ -36,7 +36,7 @@ func (d Damage) String() string {
 // damagesMax bounds the list of damages; what comes later is counted.
 const damagesMax = 1000
 
-// damages collects what was found, each thing once.
+// damages collects what was found, each thing once as long as there is room.
 type damages struct {
 	list  []Damage
 	total int
@@ -49,11 +49,12 @@ func (d *damages) add(x Damage) bool {
 		return false
 	}
 	d.total++
+	room := len(d.list) < damagesMax
 	if !x.Torn {
 		d.entries += x.To - x.From
 	}
-	if len(d.list) < damagesMax {
+	if room {
 		d.list = append(d.list, x)
 	}
-	return true
+	return room
 }

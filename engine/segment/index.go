@@ -110,9 +110,11 @@ type spot struct {
 type index struct {
 	tenants    *event.Tenants
 	partitions map[partitionKey]*partition
-	files      []*file
-	damages    damages
-	spots      []spot
+	// sorted are the partitions in the order of their names.
+	sorted  []*partition
+	files   []*file
+	damages damages
+	spots   []spot
 	// birthKnown tells that the oldest segment lists all partitions of its time,
 	// so that one that is not on it began at 0.
 	birthKnown bool
@@ -133,8 +135,14 @@ func (x *index) get(k partitionKey) *partition {
 		p.served = true
 		p.name = store.Partition{Tenant: t, Kind: k.kind, Source: k.source, Shard: k.shard}
 	}
-	x.partitions[k] = p
+	x.insert(p)
 	return p
+}
+
+func (x *index) insert(p *partition) {
+	x.partitions[p.key] = p
+	i, _ := slices.BinarySearchFunc(x.sorted, p, func(a, b *partition) int { return a.key.compare(b.key) })
+	x.sorted = slices.Insert(x.sorted, i, p)
 }
 
 func (k partitionKey) String() string {
@@ -143,16 +151,6 @@ func (k partitionKey) String() string {
 
 func (k partitionKey) compare(o partitionKey) int {
 	return cmp.Or(cmp.Compare(k.tenant, o.tenant), cmp.Compare(k.kind, o.kind), cmp.Compare(k.source, o.source), cmp.Compare(k.shard, o.shard))
-}
-
-// sorted are the partitions in the order of their names.
-func (x *index) sorted() []*partition {
-	list := make([]*partition, 0, len(x.partitions))
-	for _, p := range x.partitions {
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b *partition) int { return a.key.compare(b.key) })
-	return list
 }
 
 // add takes in the next segment, oldest first.

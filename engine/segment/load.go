@@ -54,25 +54,24 @@ type loaded struct {
 	epoch uint32
 	// number is the highest segment number in use.
 	number uint64
-	// scanned are the contents that should get an index file; idle the numbers of
-	// segments in which nothing counts; stray the names of files that belong to
-	// nothing.
-	scanned map[*file]*contents
-	idle    []uint64
-	stray   []string
+	// idle are the numbers of segments in which nothing counts, stray the names of
+	// files that belong to nothing.
+	idle  []uint64
+	stray []string
 	// entries and payload count what is sound.
 	entries, bytes int64
 }
 
-// load reads the segments of a folder. With trust, it believes index files and
-// reads only segments without one; else it reads every byte.
-func load(fs vfs.FS, dir string, tenants *event.Tenants, trust bool) (*loaded, error) {
+// load reads the segments of a folder. With keep, it believes index files and
+// reads only segments without one, whose contents it hands to keep, which reports
+// whether they have an index now; without, it reads every byte.
+func load(fs vfs.FS, dir string, tenants *event.Tenants, keep func(*contents) bool) (*loaded, error) {
 	names, err := fs.List(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list the folder of the log: %w", err)
 	}
 	slices.Sort(names)
-	x := &loaded{index: newIndex(tenants), scanned: make(map[*file]*contents)}
+	x := &loaded{index: newIndex(tenants)}
 	var list []candidate
 	for _, name := range names {
 		if n, ok := segmentNumber(name, segmentSuffix); ok {
@@ -106,7 +105,7 @@ func load(fs vfs.FS, dir string, tenants *event.Tenants, trust bool) (*loaded, e
 			missing := &file{number: previous, name: numberName(previous) + segmentSuffix}
 			x.spot(spot{file: missing, why: "the file is missing"})
 		}
-		if err := x.take(fs, dir, cand, limit, trust); err != nil {
+		if err := x.take(fs, dir, cand, limit, keep); err != nil {
 			return nil, fmt.Errorf("segment %s: %w", numberName(cand.number)+segmentSuffix, err)
 		}
 	}
@@ -144,11 +143,12 @@ func peek(fs vfs.FS, dir string, number uint64) (candidate, error) {
 }
 
 // take adds one segment to the index.
-func (x *loaded) take(fs vfs.FS, dir string, cand candidate, limit int64, trust bool) error {
+func (x *loaded) take(fs vfs.FS, dir string, cand candidate, limit int64, keep func(*contents) bool) error {
 	c := readIndex(fs, dir, cand.number)
 	f := &file{number: cand.number, name: numberName(cand.number) + segmentSuffix}
 	f.indexed = c != nil && c.header.number == cand.number && (!cand.sound || c.header == cand.header) && (limit == unlimited || c.end == limit)
-	if !f.indexed || !trust {
+	known := f.indexed && keep != nil
+	if !known {
 		var fallback *tag
 		if f.indexed {
 			// An index was written when all it lists was synced.
@@ -159,18 +159,19 @@ func (x *loaded) take(fs vfs.FS, dir string, cand candidate, limit int64, trust 
 			return err
 		}
 		read.header.number = cand.number
-		switch {
-		case f.indexed:
+		if f.indexed {
 			c.reconcile(read)
-		case read.unreadable:
+		} else {
 			c = read
-		default:
-			c = read
-			x.scanned[f] = c
+			f.indexed = keep != nil && !read.unreadable && keep(read)
 		}
 	}
-	if cand.size < c.size && f.indexed {
+	if cand.size < c.size {
 		c.cutShort(cand.size)
+	}
+	if known {
+		// What was torn was told when the index was made.
+		c.torn, c.tornEntries = stretch{}, nil
 	}
 	f.tag, f.end, f.bytes, f.lastNanos = c.header.tag, c.end, cand.size, max(c.lastNanos, c.header.createdNanos)
 	f.clean = c.size == c.end && c.size == cand.size

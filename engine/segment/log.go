@@ -69,7 +69,7 @@ type Config struct {
 
 // sabotage plants bugs, so that a test can show that the tests find them.
 type sabotage struct {
-	skipSync, skipDirSync, ackEarly, trustFailedSync bool
+	skipSync, skipDirSync, ackEarly, trustFailedSync, trustPayload bool
 }
 
 const (
@@ -124,7 +124,7 @@ func Open(cfg Config) (*Log, error) {
 	if cfg.FS == nil || cfg.Clock == nil || cfg.Tenants == nil || cfg.Dir == "" {
 		return nil, errors.New("open segment log: FS, Dir, Clock and Tenants must be given")
 	}
-	if cfg.SegmentBytes == 0 {
+	if cfg.SegmentBytes <= 0 {
 		cfg.SegmentBytes = segmentBytesDefault
 	}
 	cfg.SegmentBytes = min(cfg.SegmentBytes, segmentBytesMax)
@@ -160,7 +160,13 @@ func (l *Log) open() error {
 		return fmt.Errorf("another process has this folder open, or it cannot be written to; stop the other one or choose another data folder: %w", err)
 	}
 	l.lock = lock
-	x, err := load(fs, dir, l.cfg.Tenants, true)
+	x, err := load(fs, dir, l.cfg.Tenants, func(c *contents) bool {
+		err := writeIndex(fs, dir, c)
+		if err != nil {
+			l.log.Warn("an index file could not be written", "segment", numberName(c.header.number), "error", err)
+		}
+		return err == nil
+	})
 	if err != nil {
 		return err
 	}
@@ -181,8 +187,7 @@ func (l *Log) open() error {
 }
 
 // tidy makes what is served durable, since a process that was killed may have
-// left it in the kernel's memory only, writes the indexes that are missing, and
-// removes what belongs to nothing. Nothing of it is needed for reading, so a
+// left it in the kernel's memory only, and removes what belongs to nothing. Nothing of it is needed for reading, so a
 // failure is only told.
 func (l *Log) tidy(x *loaded) {
 	fs, dir := l.cfg.FS, l.cfg.Dir
@@ -194,13 +199,6 @@ func (l *Log) tidy(x *loaded) {
 		if err != nil {
 			l.log.Error("the newest segment could not be synced", "file", x.files[n-1].name, "error", err)
 		}
-	}
-	for f, c := range x.scanned {
-		if err := writeIndex(fs, dir, c); err != nil {
-			l.log.Warn("an index file could not be written", "file", f.name, "error", err)
-			continue
-		}
-		f.indexed = true
 	}
 	for _, n := range x.idle {
 		x.stray = append(x.stray, numberName(n)+segmentSuffix, numberName(n)+indexSuffix)
@@ -224,7 +222,7 @@ func (l *Log) Heads() []store.Head {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	var heads []store.Head
-	for _, p := range l.index.sorted() {
+	for _, p := range l.index.sorted {
 		if p.served {
 			heads = append(heads, store.Head{Partition: p.name, First: p.first, Next: p.next, Bytes: p.bytes})
 		}
@@ -246,7 +244,7 @@ func (l *Log) Unserved() []Unserved {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	var list []Unserved
-	for _, p := range l.index.sorted() {
+	for _, p := range l.index.sorted {
 		if !p.served {
 			list = append(list, Unserved{
 				Tenant: p.key.tenant, Kind: p.key.kind, Source: p.key.source, Shard: p.key.shard,

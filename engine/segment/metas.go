@@ -1,7 +1,9 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"sync"
 
 	"github.com/tiercel-io/tiercel/store"
@@ -117,7 +119,7 @@ func (l *Log) metasOf(f *file, p *partition, from int64, visit func(int64, []byt
 	l.mu.RUnlock()
 	o, err := l.files.get(f)
 	if err != nil {
-		if l.retired(f) {
+		if l.retired(f) || errors.Is(err, os.ErrNotExist) {
 			return from, true, nil
 		}
 		return from, false, err

