@@ -332,7 +332,7 @@ func TestLimits(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			b.handler.ServeHTTP(w, r)
-			if w.Code != c.status || s.admitted != c.admitted || s.open != 0 {
+			if w.Code != c.status || (s.admitted > 0) != (c.admitted > 0) || s.open != 0 {
 				t.Errorf("%d %.100s, %d admitted, %d open", w.Code, w.Body, s.admitted, s.open)
 			}
 		})

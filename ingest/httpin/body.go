@@ -29,14 +29,15 @@ type Delivery struct {
 
 	gate    *Gate
 	buffer  *Buffer
-	release func()
+	reserve reserve
 }
 
-// Receive asks the sink for room, then reads the body and inflates it. max
+// Receive asks the sink for room, then reads the body and inflates it; it asks
+// for more when the body turns out larger than its length let expect. max
 // bounds the body, as sent and inflated; 0 takes the front's bound. The error
-// is a *Fault: 413, 429 with its Wait (the sink has no room; nothing was read),
-// 400 or 415 for the encoding, 408 for a body slower than
-// [Options.BodyRateMin]; then nothing needs closing. Otherwise the caller
+// is a *Fault: 413, 429 with its Wait (the sink has no room; but for such a
+// body nothing was read), 400 or 415 for the encoding, 408 for a body slower
+// than [Options.BodyRateMin]; then nothing needs closing. Otherwise the caller
 // closes the delivery after its batch was accepted.
 func (g *Gate) Receive(w http.ResponseWriter, r *http.Request, grant ingest.Grant, max int64) (*Delivery, error) {
 	limit := g.limit(max)
@@ -47,13 +48,12 @@ func (g *Gate) Receive(w http.ResponseWriter, r *http.Request, grant ingest.Gran
 	if r.ContentLength > limit {
 		return nil, tooLong(limit)
 	}
-	release, err := g.o.Sink.Admit(grant.Tenant, grant.Source, r.ContentLength)
-	if err != nil {
-		return nil, AsFault(err)
+	d := &Delivery{Grant: grant, Peer: g.Peer(r), gate: g, reserve: reserve{sink: g.o.Sink, grant: grant}}
+	if err := d.reserve.open(hint(r.ContentLength, encoding, limit)); err != nil {
+		return nil, err
 	}
-	d := &Delivery{Grant: grant, Peer: g.Peer(r), gate: g, release: release}
-	if d.buffer, d.SentBytes, err = g.read(w, r, encoding, limit); err != nil {
-		release()
+	if d.buffer, d.SentBytes, err = g.read(w, r, encoding, limit, &d.reserve); err != nil {
+		d.reserve.close()
 		return nil, err
 	}
 	d.Data, d.End = d.buffer.B, g.o.Clock.Now()
@@ -72,7 +72,7 @@ func (g *Gate) Small(w http.ResponseWriter, r *http.Request, max int64) (*Buffer
 	if r.ContentLength > limit {
 		return nil, tooLong(limit)
 	}
-	b, _, err := g.read(w, r, encoding, limit)
+	b, _, err := g.read(w, r, encoding, limit, nil)
 	return b, err
 }
 
@@ -118,10 +118,7 @@ func (d *Delivery) Accept(ctx context.Context, b *ingest.Batch) error {
 
 // Close gives back the room in the sink and the memory of Data.
 func (d *Delivery) Close() {
-	if d.release != nil {
-		d.release()
-		d.release = nil
-	}
+	d.reserve.close()
 	if d.buffer != nil {
 		d.buffer.B = d.Data[:0]
 		d.buffer.Release()
@@ -130,10 +127,10 @@ func (d *Delivery) Close() {
 }
 
 // read takes the whole body and inflates it.
-func (g *Gate) read(w http.ResponseWriter, r *http.Request, encoding string, limit int64) (*Buffer, int64, error) {
+func (g *Gate) read(w http.ResponseWriter, r *http.Request, encoding string, limit int64, room *reserve) (*Buffer, int64, error) {
 	sent := TakeBuffer()
 	var err error
-	if sent.B, err = g.readSent(w, r, sent.B, limit); err != nil {
+	if sent.B, err = g.readSent(w, r, sent.B, limit, room); err != nil {
 		sent.Release()
 		return nil, 0, err
 	}
@@ -144,16 +141,35 @@ func (g *Gate) read(w http.ResponseWriter, r *http.Request, encoding string, lim
 	defer sent.Release()
 	out := TakeBuffer()
 	most := min(limit, max(RatioFreeBytes, size*int64(g.o.RatioMax)))
-	if out.B, err = Inflate(out.B, sent.B, encoding, most); err != nil {
+	allowed := most
+	if room != nil {
+		if err = room.atLeast(size + 1); err != nil {
+			out.Release()
+			return nil, 0, err
+		}
+		allowed = min(most, room.bytes-size)
+	}
+	for {
+		out.B, err = Inflate(out.B[:0], sent.B, encoding, allowed)
+		if err == nil {
+			return out, size, nil
+		}
+		// What does not fit the room is inflated again with four times as much,
+		// if the sink has it.
+		if allowed < most && AsFault(err).Reason == ReasonTooLarge {
+			allowed = min(most, 4*allowed)
+			if err = room.atLeast(size + allowed); err == nil {
+				continue
+			}
+		}
 		out.Release()
 		return nil, 0, err
 	}
-	return out, size, nil
 }
 
 // readSent reads a body as sent. A client has [BodyGrace], and then a second
 // for each [Options.BodyRateMin] bytes: the deadline moves with what it sent.
-func (g *Gate) readSent(w http.ResponseWriter, r *http.Request, dst []byte, limit int64) ([]byte, error) {
+func (g *Gate) readSent(w http.ResponseWriter, r *http.Request, dst []byte, limit int64, room *reserve) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return dst, nil
 	}
@@ -170,6 +186,12 @@ func (g *Gate) readSent(w http.ResponseWriter, r *http.Request, dst []byte, limi
 			return dst, slow(w, g.o.BodyRateMin)
 		}
 		_ = control.SetReadDeadline(deadline)
+		if room != nil && int64(len(dst)) >= room.bytes && r.ContentLength < 0 {
+			if err := room.atLeast(min(2*room.bytes, limit+1)); err != nil {
+				w.Header().Set("Connection", "close")
+				return dst, err
+			}
+		}
 		dst = grow(dst, limit+1)
 		n, err := r.Body.Read(dst[len(dst):min(int64(cap(dst)), limit+1)])
 		dst = dst[:len(dst)+n]

@@ -44,8 +44,8 @@ func TestReceive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(d.Data, text) || d.SentBytes != int64(len(sent)) || s.open != 1 || s.hints[len(s.hints)-1] != int64(len(sent)) {
-			t.Errorf("%s: %d bytes of %d sent, %d open, hints %v", form, len(d.Data), d.SentBytes, s.open, s.hints)
+		if !bytes.Equal(d.Data, text) || d.SentBytes != int64(len(sent)) || s.open == 0 || s.held < int64(len(text)) {
+			t.Errorf("%s: %d bytes of %d sent, %d open, %d bytes held", form, len(d.Data), d.SentBytes, s.open, s.held)
 		}
 		b := d.Batch()
 		if b.Source != "s" || b.Protocol != "p" || b.Peer != "192.0.2.1" || !b.Received.Equal(f.Clock().Now()) || &b.Data[0] != &d.Data[0] {
@@ -53,8 +53,8 @@ func TestReceive(t *testing.T) {
 		}
 		d.Close()
 		d.Close()
-		if s.open != 0 {
-			t.Errorf("%d open", s.open)
+		if s.open != 0 || s.held != 0 {
+			t.Errorf("%d open, %d bytes held", s.open, s.held)
 		}
 	}
 	// A body of no bytes is none, whatever its encoding is called.
@@ -368,11 +368,35 @@ func TestHarden(t *testing.T) {
 			t.Errorf("URL of %d: %d", n, got)
 		}
 	}
+	if n := counted(f, "http", ReasonRequest, true); n != 4 {
+		t.Errorf("%v refusals are counted of 4", n)
+	}
 	for keys, status := range map[int]int{QueryKeysMax: 204, QueryKeysMax + 1: 400, 1000: 400} {
 		if got := try("/?"+strings.Repeat("a&", keys-1)+"a", 0); got != status {
 			t.Errorf("%d keys: %d", keys, got)
 		}
 	}
+}
+
+// What Server says of itself is what was promised.
+func TestServerSettings(t *testing.T) {
+	t.Parallel()
+	s := Server(http.NotFoundHandler())
+	if s.ReadHeaderTimeout != 5*time.Second || s.IdleTimeout != time.Minute || s.MaxHeaderBytes != 32<<10 || s.HTTP2.MaxConcurrentStreams != 100 || s.ReadTimeout != 0 || s.WriteTimeout != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestHeadersBeyondTheirBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, _, _ := newFront(Options{Clock: env.Real().Clock})
+		conn := serve(t, f, http.NotFoundHandler())
+		got := slowPost(t, conn, "GET / HTTP/1.1\r\nHost: x\r\n", "X-A: "+strings.Repeat("v", 1000)+"\r\n", time.Millisecond, 100)
+		if got.status != 431 {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 func TestPanicEndsTheConnectionOnly(t *testing.T) {
@@ -430,5 +454,47 @@ func TestAnswerCounts(t *testing.T) {
 	g.Rejected(ReasonSlow)
 	if counted(f, "p", ReasonSlow, true) != 1 {
 		t.Error("not counted")
+	}
+}
+
+// What a request holds in memory is what the sink admitted: a body that turns
+// out larger than its length let expect asks for more, and is refused when
+// there is none.
+func TestRoomGrowsWithTheBody(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	text := bytes.Repeat([]byte("0123456789abcde\n"), size/16)
+	for _, form := range append([]string{""}, forms...) {
+		for _, known := range []bool{true, false} {
+			sent, enc := text, ""
+			if form != "" {
+				sent, enc = pack(t, form, text), encoding(form)
+			}
+			try := func(room int64) (*room, error) {
+				f, s, _ := newFront(Options{RatioMax: 1 << 20})
+				s.max = room
+				r := post(sent, "Content-Encoding", enc)
+				if !known {
+					r.ContentLength = -1
+				}
+				d, err := f.Gate("p").Receive(httptest.NewRecorder(), r, ingest.Grant{}, 0)
+				if err == nil {
+					if s.held < size || len(d.Data) != size {
+						t.Errorf("%q, length known %t: %d bytes of room for %d", form, known, s.held, len(d.Data))
+					}
+					d.Close()
+				}
+				return s, err
+			}
+			s, err := try(1 << 30)
+			if err != nil || s.held != 0 {
+				t.Errorf("%q, length known %t: %v, %d held", form, known, err, s.held)
+			}
+			s, err = try(size - 1)
+			wantFault(t, err, 429, ReasonBusy)
+			if s.open != 0 || s.held != 0 {
+				t.Errorf("%q, length known %t: %d open, %d held", form, known, s.open, s.held)
+			}
+		}
 	}
 }

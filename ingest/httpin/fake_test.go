@@ -41,6 +41,8 @@ type room struct {
 	mu    sync.Mutex
 	open  int
 	hints []int64
+	held  int64
+	max   int64 // of held; 0 is no bound
 	busy  *ingest.Busy
 	err   error
 }
@@ -48,15 +50,24 @@ type room struct {
 func (s *room) Admit(_ event.Tenant, _ string, hint int64) (func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.busy != nil {
-		return nil, s.busy
+	size := hint
+	if size < 0 {
+		size = 1 << 20
 	}
+	switch {
+	case s.busy != nil:
+		return nil, s.busy
+	case s.max > 0 && s.held+size > s.max:
+		return nil, &ingest.Busy{Wait: time.Second, Why: "full"}
+	}
+	s.held += size
 	s.open++
 	s.hints = append(s.hints, hint)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.open--
+		s.held -= size
 	}, nil
 }
 

@@ -6,20 +6,30 @@ import (
 	"log"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// The bounds on requests as such. Bytes of headers are the server's to bound.
+// The bounds on requests as such. No client of the receivers comes near one of
+// them; each is there so that a request costs no more than its body may.
 const (
-	HeadersMax    = 100
-	URLBytesMax   = 8 << 10
-	QueryKeysMax  = 64
-	HeaderBytes   = 32 << 10
+	// HeadersMax bounds the header lines of a request.
+	HeadersMax = 100
+	// HeaderBytesMax bounds their bytes; the server refuses more itself.
+	HeaderBytesMax = 32 << 10
+	// URLBytesMax bounds the request's URL as sent.
+	URLBytesMax = 8 << 10
+	// QueryKeysMax bounds the keys of its query.
+	QueryKeysMax = 64
+	// StreamsMax bounds the requests at once on one HTTP/2 connection.
 	StreamsMax    = 100
 	headerTimeout = 5 * time.Second
 	idleTimeout   = time.Minute
 )
+
+// protocolNone labels what is refused before its protocol is known.
+const protocolNone = "http"
 
 // Harden bounds what reaches h: up to [HeadersMax] headers (431), a URL of
 // [URLBytesMax] (414), [QueryKeysMax] keys in the query (400), and [BodyGrace]
@@ -36,6 +46,8 @@ func (f *Front) Harden(h http.Handler) http.Handler {
 			}
 		}()
 		if status := overBounds(r); status != 0 {
+			f.o.Metrics.IngestRequests.WithLabelValues(protocolNone, strconv.Itoa(status)).Inc()
+			f.o.Metrics.IngestRejected.WithLabelValues(protocolNone, ReasonRequest).Inc()
 			w.Header().Set("Connection", "close")
 			http.Error(w, http.StatusText(status), status)
 			return
@@ -72,7 +84,7 @@ func Server(h http.Handler) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    HeaderBytes,
+		MaxHeaderBytes:    HeaderBytesMax,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: StreamsMax},
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
