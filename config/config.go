@@ -148,7 +148,7 @@ type Source struct {
 	Format           string        `key:"format" doc:"The format of its records. Empty means that the protocol and each record tell."`
 	Zone             string        `key:"zone" default:"UTC" doc:"The time zone of times that name none, as Europe/Berlin."`
 	Lateness         time.Duration `key:"lateness" default:"5m" min:"0s" max:"7d" doc:"How much later than its newest event an event may come and still count as in time. Detections are final that much later."`
-	LagMax           time.Duration `key:"lag_max" default:"10m" min:"10s" max:"7d" doc:"How far the source may fall behind before the others stop waiting for it."`
+	LagMax           time.Duration `key:"lag_max" default:"1h" min:"10s" max:"7d" doc:"How far the source may fall behind before the others stop waiting for it."`
 	Cadence          time.Duration `key:"cadence" default:"0s" min:"0s" max:"31d" doc:"How often at least it sends. After twice that without an event it is reported as silent. 0s means that it is learned by the hour of the week."`
 	ExpectSilence    bool          `key:"expect_silence" default:"false" doc:"Never reports it as silent: for sources that speak only when something is wrong."`
 	Shards           int           `key:"shards" default:"1" min:"1" max:"64" doc:"Partitions of its log, for a source that is too much for one core. Events of one sender stay in one partition."`

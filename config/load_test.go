@@ -247,7 +247,7 @@ func TestPrecedence(t *testing.T) {
 		"tenants[0].weight":         {"", "default"},
 		"sources[0].name":           {"s", "TIERCEL_SOURCES"},
 		"sources[0].lateness":       {"1m", "TIERCEL_SOURCES"},
-		"sources[0].lag_max":        {"10m", "default"},
+		"sources[0].lag_max":        {"1h", "default"},
 		"receivers.syslog":          {"[]", "default"},
 		"receivers.elastic.listen":  {`"127.0.0.1:9200"`, "TIERCEL_RECEIVERS_ELASTIC_LISTEN"},
 		"receivers.elastic.version": {`"8.19.0"`, "default"},

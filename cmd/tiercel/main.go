@@ -25,7 +25,7 @@ func main() {
 	err := run(ctx, process{
 		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		stdoutTerminal: terminal(os.Stdout), stderrTerminal: terminal(os.Stderr),
-		getenv: os.Getenv, world: env.Real(),
+		getenv: os.Getenv, environ: os.Environ(), world: env.Real(),
 	})
 	os.Exit(exitCode(err))
 }

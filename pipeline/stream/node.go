@@ -80,11 +80,16 @@ type Node struct {
 	// side of the ledger is in the store, and unaccounted what the last audit
 	// found, by source.
 	counted     map[store.Partition]int64
-	unaccounted map[string]int64
-	wake        map[store.Partition]chan struct{}
-	group       *errgroup
-	loading     sync.Mutex // one Reload at a time
-	turning     sync.Mutex // one change of content at a time
+	unaccounted map[sourceKey]int64
+	watched     map[sourceKey]*watched
+	rates       map[sourceKey]*rate
+	// work1 are evaluated and quarantined records, work2 matches and
+	// detections.
+	work1, work2 rate
+	wake         map[store.Partition]chan struct{}
+	group        *errgroup
+	loading      sync.Mutex // one Reload at a time
+	turning      sync.Mutex // one change of content at a time
 
 	outbound chan struct{} // outputs wait to be appended
 	started  time.Time
@@ -103,7 +108,8 @@ func Start(cfg Config) (*Node, error) {
 		cfg: cfg, clock: cfg.Clock, log: cfg.Log, records: cfg.Records, detections: cfg.Detections, quarantine: cfg.Quarantine,
 		logger: cfg.Logger, metrics: newFigures(cfg.Metrics), scheduler: newScheduler(),
 		contents: &contents{loader: cfg.Loader, records: cfg.Records, loaded: make(map[Version]*Content)},
-		scopes:   make(map[store.Partition]*scope), counted: make(map[store.Partition]int64), wake: make(map[store.Partition]chan struct{}),
+		scopes:   make(map[store.Partition]*scope), counted: make(map[store.Partition]int64), rates: make(map[sourceKey]*rate), watched: make(map[sourceKey]*watched),
+		wake:     make(map[store.Partition]chan struct{}),
 		outbound: make(chan struct{}, 1), started: cfg.Clock.Now(),
 	}
 	n.ledger = newBooks(n)

@@ -32,6 +32,8 @@ type Source struct {
 	Lateness time.Duration
 	// Cadence is the declared time between records; 0 learns it.
 	Cadence time.Duration
+	// ExpectSilence never reports it as silent.
+	ExpectSilence bool
 	// DropFields are members of the record, by path, that are taken out of what
 	// is kept of it. DetectOnly keeps nothing of a record but its hash.
 	DropFields []string

@@ -28,6 +28,7 @@ func (n *Node) tend(ctx context.Context) error {
 			return err
 		}
 		n.gauges()
+		n.tickRates()
 		if now := n.clock.Now().Unix() / 60; now != minute {
 			minute = now
 			if err := n.audit(now); err != nil {
@@ -63,7 +64,7 @@ func (n *Node) gauges() {
 // audit compares both sides of the ledger. What does not come out is an alarm:
 // it cannot happen, and when it does records were lost or counted twice.
 func (n *Node) audit(minute int64) error {
-	unaccounted := map[string]int64{}
+	unaccounted := map[sourceKey]int64{}
 	for _, t := range n.cfg.Tenants {
 		done := n.progress(t)
 		a, err := ledger.Check(n.records.Scan, t, minute-auditMinutes, minute+1, done)
@@ -71,14 +72,14 @@ func (n *Node) audit(minute int64) error {
 			return err
 		}
 		for _, r := range a.Remainders {
-			unaccounted[r.Source] += r.Unexplained()
+			unaccounted[sourceKey{t, r.Source}] += r.Unexplained()
 			n.logger.Error("records are not accounted for", "tenant", t.String(), "source", r.Source, "minute", time.Unix(r.Minute*60, 0).UTC().Format(time.RFC3339),
 				"received", r.Received, "accounted", r.Accounted)
 		}
 	}
 	n.cfg.Metrics.Unaccounted.Reset()
 	for _, f := range n.scheduler.all() {
-		n.cfg.Metrics.Unaccounted.WithLabelValues(f.partition.Source).Set(float64(unaccounted[f.partition.Source]))
+		n.cfg.Metrics.Unaccounted.WithLabelValues(f.partition.Source).Set(float64(unaccounted[sourceKey{f.partition.Tenant, f.partition.Source}]))
 	}
 	n.mu.Lock()
 	n.unaccounted = unaccounted

@@ -1,0 +1,422 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tiercel-io/tiercel/access"
+	"github.com/tiercel-io/tiercel/api"
+	"github.com/tiercel-io/tiercel/config"
+	"github.com/tiercel-io/tiercel/env"
+	"github.com/tiercel-io/tiercel/ingest"
+	"github.com/tiercel-io/tiercel/ingest/elastic"
+	"github.com/tiercel-io/tiercel/ingest/hec"
+	"github.com/tiercel-io/tiercel/ingest/httpin"
+	"github.com/tiercel-io/tiercel/ingest/ndjson"
+	"github.com/tiercel-io/tiercel/ingest/syslog"
+)
+
+// stopWait bounds how long requests under way may take once the process stops.
+const stopWait = 10 * time.Second
+
+// run serves until ctx ends or a part fails. The order of stopping is that of
+// the data: receivers first, then the pipeline, so that what was acknowledged is
+// in the log and what is in the log is left in a state to go on from.
+func (s *server) run(ctx context.Context) error {
+	node, stopNode := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopNode()
+	nodeDone := make(chan error, 1)
+	go func() { nodeDone <- s.node.Run(node) }()
+
+	parts := newParts(ctx)
+	err := s.receivers(parts)
+	if err == nil {
+		err = s.greet()
+	}
+	if err != nil {
+		parts.cancel()
+	}
+	var nodeErr error
+	select {
+	case <-parts.ctx.Done():
+	case nodeErr = <-nodeDone:
+		nodeDone <- nil
+		parts.cancel()
+	}
+	s.gate.Stop()
+	err = errors.Join(err, parts.wait())
+	stopNode()
+	return errors.Join(err, nodeErr, <-nodeDone)
+}
+
+// parts run side by side; the first that fails ends the others.
+type parts struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	errs   []error
+}
+
+func newParts(ctx context.Context) *parts {
+	p := &parts{}
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	return p
+}
+
+func (p *parts) start(run func(context.Context) error) {
+	p.wg.Add(1)
+	go func() {
+		defer p.wg.Done()
+		if err := run(p.ctx); err != nil && !errors.Is(err, context.Canceled) {
+			p.mu.Lock()
+			p.errs = append(p.errs, err)
+			p.mu.Unlock()
+			p.cancel()
+		}
+	}()
+}
+
+func (p *parts) wait() error {
+	p.wg.Wait()
+	return errors.Join(p.errs...)
+}
+
+// receivers opens all ports and files.
+func (s *server) receivers(p *parts) error {
+	front := httpin.New(httpin.Options{
+		Clock: s.world.Clock, Auth: s.tokens, Sink: s.gate, Metrics: s.metrics, Logger: s.logger,
+		BodyBytesMax: int64(s.cfg.Limits.BodyBytes), RatioMax: s.cfg.Limits.BodyRatio, BodyRateMin: int(s.cfg.Limits.BodyRate),
+		FailedAuthPerMinute: s.cfg.Auth.FailuresPerMinute, Proxies: s.cfg.Auth.TrustedProxies,
+	})
+	bulk := elastic.New(elastic.Options{Front: front, Version: s.cfg.Receivers.Elastic.Version, Prefixes: []string{"/elastic"}})
+	collector := hec.New(hec.Options{Front: front})
+	lines := ndjson.New(ndjson.Options{Front: front})
+	routes, err := api.New(api.Config{
+		Clock: s.world.Clock, Log: s.logger, Metrics: s.metrics, Tenants: s.tenants, Access: authorizer{s.tokens}, Tokens: tokenKeeper{s.tokens},
+		Audit: s.audit, Detections: s.attached(), Quarantine: s.quarantine, Node: s, Webhooks: s.outbox.api(), Stopped: p.ctx.Done(),
+	})
+	if err != nil {
+		return err
+	}
+	probes := api.Health(s)
+	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case strings.HasPrefix(path, "/api/"):
+			routes.ServeHTTP(w, r)
+		case strings.HasPrefix(path, "/services/collector"):
+			collector.ServeHTTP(w, r)
+		case path == ndjson.Path || strings.HasPrefix(path, ndjson.Path+"/"):
+			lines.ServeHTTP(w, r)
+		case path == "/livez", path == "/readyz", path == "/healthz", strings.HasPrefix(path, "/-/"):
+			probes.ServeHTTP(w, r)
+		default:
+			bulk.ServeHTTP(w, r)
+		}
+	})
+	if err := s.listen(p, "http.listen", s.cfg.HTTP.Listen, s.cfg.HTTP.TLS, front.Harden(all)); err != nil {
+		return err
+	}
+	if err := s.listen(p, "admin.listen", s.cfg.Admin.Listen, config.TLS{}, api.Admin(s.metrics)); err != nil {
+		return err
+	}
+	if err := s.listen(p, "receivers.elastic.listen", s.cfg.Receivers.Elastic.Listen, s.cfg.HTTP.TLS, front.Harden(bulk)); err != nil {
+		return err
+	}
+	if err := s.listen(p, "receivers.hec.listen", s.cfg.Receivers.HEC.Listen, s.cfg.HTTP.TLS, front.Harden(collector)); err != nil {
+		return err
+	}
+	for i := range s.cfg.Receivers.Syslog {
+		if err := s.syslog(p, &s.cfg.Receivers.Syslog[i]); err != nil {
+			return err
+		}
+	}
+	p.start(func(ctx context.Context) error { return s.tokens.Run(ctx, s.logger) })
+	p.start(s.outbox.run)
+	p.start(s.watchContent)
+	p.start(s.retain)
+	return nil
+}
+
+// listen serves a handler on an address; an empty address serves nothing.
+func (s *server) listen(p *parts, key, address string, certificate config.TLS, h http.Handler) error {
+	if address == "" {
+		return nil
+	}
+	l, err := s.world.Net.Listen(p.ctx, "tcp", address)
+	if err != nil {
+		return &codedError{exitInput, fmt.Errorf("%s: %w; another program, or another tiercel, may have the port", key, err)}
+	}
+	srv := httpin.Server(h)
+	srv.ReadHeaderTimeout, srv.IdleTimeout = s.cfg.Limits.HeaderTimeout, s.cfg.Limits.IdleTimeout
+	srv.MaxHeaderBytes = int(s.cfg.Limits.HeaderBytes)
+	l = limitListener(l, s.cfg.Limits.Connections)
+	if certificate.On() {
+		tlsConfig, err := s.tls(certificate)
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		tlsConfig.NextProtos = []string{"h2", "http/1.1"}
+		l = tls.NewListener(l, tlsConfig)
+	}
+	p.start(func(ctx context.Context) error {
+		stopped := make(chan error, 1)
+		stop := context.AfterFunc(ctx, func() {
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWait)
+			defer cancel()
+			err := srv.Shutdown(late)
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = srv.Close()
+			}
+			stopped <- err
+		})
+		err := srv.Serve(l)
+		if stop() { // it ended by itself
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return <-stopped
+	})
+	return nil
+}
+
+// limitListener lets n connections be open at a time; others wait in the
+// kernel's queue.
+func limitListener(l net.Listener, n int) net.Listener {
+	return &limited{Listener: l, places: make(chan struct{}, n), closed: make(chan struct{})}
+}
+
+type limited struct {
+	net.Listener
+	places chan struct{}
+	closed chan struct{}
+	once   sync.Once
+}
+
+// Accept implements net.Listener.
+func (l *limited) Accept() (net.Conn, error) {
+	select {
+	case l.places <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.places
+		return nil, err
+	}
+	return &placed{Conn: c, leave: func() { <-l.places }}, nil
+}
+
+// Close implements net.Listener.
+func (l *limited) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+type placed struct {
+	net.Conn
+	once  sync.Once
+	leave func()
+}
+
+// Close implements net.Conn.
+func (c *placed) Close() error {
+	c.once.Do(c.leave)
+	return c.Conn.Close()
+}
+
+// tls makes the configuration of a certificate.
+func (s *server) tls(c config.TLS) (*tls.Config, error) {
+	cert, err := s.readFile(string(c.Cert))
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.readFile(string(c.Key))
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, &codedError{exitUsage, fmt.Errorf("certificate %s with key %s: %w", c.Cert, c.Key, err)}
+	}
+	out := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if c.ClientCA != "" {
+		pem, err := s.readFile(string(c.ClientCA))
+		if err != nil {
+			return nil, err
+		}
+		out.ClientCAs = x509.NewCertPool()
+		if !out.ClientCAs.AppendCertsFromPEM(pem) {
+			return nil, usageError("client_ca %s holds no certificate", c.ClientCA)
+		}
+		out.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return out, nil
+}
+
+// keyFileMax bounds a PEM file.
+const keyFileMax = 1 << 20
+
+func (s *server) readFile(name string) ([]byte, error) {
+	f, err := s.world.FS.Open(name)
+	if err != nil {
+		return nil, &codedError{exitUsage, err}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, keyFileMax))
+	return data, errors.Join(err, f.Close())
+}
+
+// syslog opens a syslog listener.
+func (s *server) syslog(p *parts, c *config.Syslog) error {
+	t, ok := s.tenants.Lookup(c.Tenant)
+	if !ok {
+		return usageError("syslog listener %s: tenant %q is not configured", c.Listen, c.Tenant)
+	}
+	o := syslog.Options{
+		Env: s.world, Sink: s.gate, Metrics: s.metrics, Logger: s.logger,
+		Grant: ingest.Grant{Tenant: t, Source: c.Source, Token: "syslog " + c.Listen},
+	}
+	if c.Transport == "udp" {
+		conn, err := s.world.Net.ListenPacket(p.ctx, "udp", c.Listen)
+		if err != nil {
+			return &codedError{exitInput, fmt.Errorf("syslog: %w", err)}
+		}
+		p.start(syslog.NewDatagram(onlyPackets(conn, c.Clients), o).Run)
+		return nil
+	}
+	l, err := s.world.Net.Listen(p.ctx, "tcp", c.Listen)
+	if err != nil {
+		return &codedError{exitInput, fmt.Errorf("syslog: %w", err)}
+	}
+	var tlsConfig *tls.Config
+	if c.Transport == "tls" {
+		certificate := c.TLS
+		if !certificate.On() {
+			certificate = s.cfg.HTTP.TLS
+		}
+		if tlsConfig, err = s.tls(certificate); err != nil {
+			return errors.Join(err, l.Close())
+		}
+	}
+	p.start(syslog.NewStream(onlyConns(l, c.Clients), tlsConfig, o).Run)
+	return nil
+}
+
+// onlyConns closes connections from addresses outside of networks; none means
+// any.
+func onlyConns(l net.Listener, networks []netip.Prefix) net.Listener {
+	if len(networks) == 0 {
+		return l
+	}
+	return &fencedListener{l, networks}
+}
+
+type fencedListener struct {
+	net.Listener
+	networks []netip.Prefix
+}
+
+// Accept implements net.Listener.
+func (l *fencedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil || inside(c.RemoteAddr(), l.networks) {
+			return c, err
+		}
+		_ = c.Close() // a stranger's connection
+	}
+}
+
+func onlyPackets(c net.PacketConn, networks []netip.Prefix) net.PacketConn {
+	if len(networks) == 0 {
+		return c
+	}
+	return &fencedPackets{c, networks}
+}
+
+type fencedPackets struct {
+	net.PacketConn
+	networks []netip.Prefix
+}
+
+// ReadFrom implements net.PacketConn.
+func (c *fencedPackets) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := c.PacketConn.ReadFrom(b)
+		if err != nil || inside(from, c.networks) {
+			return n, from, err
+		}
+	}
+}
+
+func inside(a net.Addr, networks []netip.Prefix) bool {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return false
+	}
+	addr := ap.Addr().Unmap()
+	for _, n := range networks {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// cliTokenName is the file in which serve leaves a token for the verbs of its
+// own user, below the data folder.
+const cliTokenName = "cli-token"
+
+// defaultSource is the source of the token that a first start makes.
+const defaultSource = "default"
+
+// greet makes the first tokens and says where the server is.
+func (s *server) greet() error {
+	fmt.Fprintf(s.p.stderr, "tiercel %s listens on %s, data in %s\n", version, s.cfg.HTTP.Listen, s.cfg.Data)
+	if s.tokens.HasAdmin() {
+		return nil
+	}
+	ctx := context.Background()
+	_, cli, err := s.tokens.Create(ctx, access.Request{Name: "command line", Kind: access.KindAdmin, Write: true})
+	if err != nil {
+		return err
+	}
+	dir := s.world.FS.PathJoin(string(s.cfg.Data), "access")
+	if err := writeSecret(s.world, dir, cliTokenName, cli); err != nil {
+		return fmt.Errorf("leave a token for the command line: %w", err)
+	}
+	_, admin, err := s.tokens.Create(ctx, access.Request{Name: "first admin", Kind: access.KindAdmin, Write: true})
+	if err != nil {
+		return err
+	}
+	t := s.tenants.All()[0]
+	_, send, err := s.tokens.Create(ctx, access.Request{Name: "first source", Kind: access.KindIngest, Tenant: t, Source: defaultSource})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.p.stderr, "\nThese tokens are shown once:\n"+
+		"  to see and change   %s\n"+
+		"  to send events      %s   (tenant %s, source %s)\n\n"+
+		"Connect an agent:     tiercel config print-agent filebeat --token %s\n"+
+		"Send a test event:    tiercel send --token %s\n"+
+		"See what is found:    tiercel detections tail\n\n", admin, send, t, defaultSource, "TOKEN", "TOKEN")
+	return nil
+}
+
+// writeSecret writes a file for the user alone.
+func writeSecret(world env.Env, dir, name, text string) error {
+	if err := world.FS.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return writeDurably(world.FS, dir, name, []byte(text+"\n"))
+}
