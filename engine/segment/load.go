@@ -130,7 +130,7 @@ func peek(fs vfs.FS, dir string, number uint64) (candidate, error) {
 	if err := c.readHeader(w, nil); err != nil {
 		return cand, err
 	}
-	if w.failed {
+	if w.failed > 0 {
 		return cand, errors.New("the file system cannot read its beginning")
 	}
 	cand.header, cand.sound = c.header, c.headerSound && c.header.number == number
@@ -163,7 +163,7 @@ func (x *loaded) take(fs vfs.FS, dir string, cand candidate, limit int64, keep f
 			c.reconcile(read)
 		} else {
 			c = read
-			f.indexed = keep != nil && !read.unreadable && keep(read)
+			f.indexed = keep != nil && read.unreadable == 0 && keep(read)
 		}
 	}
 	if cand.size < c.size {
@@ -183,7 +183,26 @@ func (x *loaded) take(fs vfs.FS, dir string, cand candidate, limit int64, keep f
 		}
 	}
 	x.add(f, c)
+	if limit == unlimited && c.unreadable > 0 {
+		x.skip(f, c)
+	}
 	return nil
+}
+
+// skip leaves out, in each partition, as many offsets as there can be entries
+// in the bytes of the newest segment that the file system did not give: an offset
+// must not be given twice, and nobody knows which were in use.
+func (x *loaded) skip(f *file, c *contents) {
+	most := c.unreadable/frameFixedBytes + 1
+	for _, p := range x.sorted {
+		d := Damage{
+			Partition: p.key.String(), From: p.next, To: p.next + most, File: f.name, Bytes: c.unreadable,
+			Why: "the file system could not read a part of the newest segment; as many entries may be missing",
+		}
+		p.holes = append(p.holes, hole{from: d.From, to: d.To, why: d.Why})
+		p.next = d.To
+		x.damages.add(d)
+	}
 }
 
 // reconcile takes over into the contents of an index what a scan of the file

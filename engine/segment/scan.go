@@ -54,9 +54,9 @@ type contents struct {
 	torn      stretch
 	// tornEntries are the entries known to be among the torn.
 	tornEntries []found
-	// unreadable tells that the file system failed to give some bytes, so that
-	// the result must not be kept.
-	unreadable bool
+	// unreadable counts the bytes that the file system failed to give; if there
+	// are any, the result must not be kept.
+	unreadable int64
 
 	parts map[partitionKey]int
 }
@@ -91,7 +91,7 @@ type window struct {
 	size   int64
 	start  int64
 	buf    []byte
-	failed bool
+	failed int64
 }
 
 // at returns n bytes at a position, fewer at the end of the file; n is at most
@@ -118,7 +118,7 @@ func (w *window) fill(position int64) {
 		b := w.buf[i:min(i+block, len(w.buf))]
 		if !w.read(b, position+int64(i)) {
 			clear(b)
-			w.failed = true
+			w.failed += int64(len(b))
 		}
 	}
 }
@@ -187,6 +187,10 @@ func scan(r io.ReaderAt, size int64, limit int64, fallback *tag) (*contents, err
 		}
 	} else {
 		c.end = counted
+		if w.failed > 0 {
+			// What cannot be read was not torn.
+			s.proven = size
+		}
 	}
 	s.judge()
 	return c, nil
