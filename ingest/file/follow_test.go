@@ -135,7 +135,7 @@ func TestCopyGoesItsOwnWay(t *testing.T) {
 	b.hasAll(`{"n":0}`, `{"n":1}`, `{"n":0}`, `{"n":7}`, `{"n":8}`)
 }
 
-func zip(t *testing.T, text string) string {
+func zipText(t *testing.T, text string) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -156,14 +156,14 @@ func TestCompressedAfterRotation(t *testing.T) {
 	b.grow("/log/a.json", text(lines(2000, 2010)))
 	all := b.content("/log/a.json")
 	b.remove("/log/a.json")
-	b.write("/log/a.json.1.gz", zip(t, all))
+	b.write("/log/a.json.1.gz", zipText(t, all))
 	b.look()
 	b.restart()
 	b.settle()
 	b.has(lines(0, 2010)...)
 	// The same again under another name, and one that was never seen.
 	b.rename("/log/a.json.1.gz", "/log/a.json.2.gz")
-	b.write("/log/old.json.gz", zip(t, text(lines(3000, 3005))))
+	b.write("/log/old.json.gz", zipText(t, text(lines(3000, 3005))))
 	b.settle()
 	b.has(append(lines(0, 2010), lines(3000, 3005)...)...)
 }
@@ -174,7 +174,7 @@ func TestCompressedCopy(t *testing.T) {
 	b := newBench(t, "/log")
 	b.write("/log/a.json", text(lines(0, 20)))
 	b.look()
-	b.write("/log/a.json.gz", zip(t, text(lines(0, 20))))
+	b.write("/log/a.json.gz", zipText(t, text(lines(0, 20))))
 	b.settle()
 	b.has(lines(0, 20)...)
 }
@@ -183,7 +183,7 @@ func TestCompressedCopy(t *testing.T) {
 func TestWholeFilesAreStable(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "/log")
-	all := zip(t, text(lines(0, 10)))
+	all := zipText(t, text(lines(0, 10)))
 	b.write("/log/a.json.gz", all[:20])
 	b.look()
 	b.look()
