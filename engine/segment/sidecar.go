@@ -96,9 +96,9 @@ type indexReader struct {
 	bad bool
 }
 
-func (r *indexReader) num(most uint64) int64 {
+func (r *indexReader) num(limit uint64) int64 {
 	v, n := binary.Uvarint(r.b)
-	if r.bad || n <= 0 || v > most {
+	if r.bad || n <= 0 || v > limit {
 		r.bad = true
 		return 0
 	}
@@ -136,13 +136,13 @@ func decodeIndex(b []byte) (*contents, bool) {
 	c.sealed, c.startKnown, c.headerSound = flags&indexSealed != 0, flags&indexStartKnown != 0, flags&indexHeaderSound != 0
 	c.header.epoch = uint32(r.num(math.MaxUint32))
 	copy(c.header.tag[:], r.bytes(tagBytes))
-	const any = math.MaxInt64
-	c.header.number, c.header.previous = uint64(r.num(any)), uint64(r.num(any))
+	const most = math.MaxInt64
+	c.header.number, c.header.previous = uint64(r.num(most)), uint64(r.num(most))
 	for _, v := range []*int64{&c.header.previousEnd, &c.header.createdNanos, &c.size, &c.end, &c.lastNanos} {
-		*v = r.num(any)
+		*v = r.num(most)
 	}
-	c.lastSeq = uint64(r.num(any))
-	c.torn.from, c.torn.to = r.num(any), r.num(any)
+	c.lastSeq = uint64(r.num(most))
+	c.torn.from, c.torn.to = r.num(most), r.num(most)
 	for range r.count() {
 		k := partitionKey{tenant: r.text(), kind: r.text(), source: r.text(), shard: int(int32(uint32(r.num(math.MaxUint32))))}
 		if r.bad {
@@ -158,14 +158,14 @@ func decodeIndex(b []byte) (*contents, bool) {
 	}
 	for _, heads := range []*[]partNext{&c.start, &c.later} {
 		for range r.count() {
-			*heads = append(*heads, partNext{part: part(r.num(any)), next: r.num(any)})
+			*heads = append(*heads, partNext{part: part(r.num(most)), next: r.num(most)})
 			if r.bad {
 				return nil, false
 			}
 		}
 	}
 	for range r.count() {
-		c.stretches = append(c.stretches, stretch{r.num(any), r.num(any)})
+		c.stretches = append(c.stretches, stretch{r.num(most), r.num(most)})
 		if r.bad {
 			return nil, false
 		}
@@ -174,8 +174,8 @@ func decodeIndex(b []byte) (*contents, bool) {
 		n := r.count()
 		*list = make([]found, 0, n/7) // an entry takes at least seven bytes
 		for range n {
-			v := r.num(any)
-			e := found{part: part(v >> 1), bad: v&1 != 0, offset: r.num(math.MaxInt64 - 1), sequence: uint64(r.num(any)), position: r.num(math.MaxUint32)}
+			v := r.num(most)
+			e := found{part: part(v >> 1), bad: v&1 != 0, offset: r.num(math.MaxInt64 - 1), sequence: uint64(r.num(most)), position: r.num(math.MaxUint32)}
 			e.head, e.stored = uint32(r.num(frameHeadBytesMax)), uint32(r.num(storedBytesMax))
 			e.meta = r.bytes(int(r.num(store.MetaBytesMax)))
 			if r.bad || e.head < frameFixedBytes {
