@@ -113,7 +113,11 @@ func (d *Delivery) Accept(ctx context.Context, b *ingest.Batch) error {
 	if err == nil {
 		return nil
 	}
-	return AsFault(err)
+	fault := AsFault(err)
+	if fault.Reason == ReasonInternal {
+		d.gate.tell(d.gate.protocol, err)
+	}
+	return fault
 }
 
 // Close gives back the room in the sink and the memory of Data.

@@ -417,6 +417,29 @@ func TestPanicEndsTheConnectionOnly(t *testing.T) {
 	}
 }
 
+// A sink that fails is told of once a minute, however often it fails.
+func TestFailingSinkIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	c := newClock()
+	f, s, _ := newFront(Options{Clock: c, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s.err = errors.New("sync: input/output error\nforged=line")
+	for i := range 100 {
+		d, err := f.Gate("p").Receive(httptest.NewRecorder(), post([]byte("x")), ingest.Grant{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFault(t, d.Accept(t.Context(), d.Batch()), 500, ReasonInternal)
+		d.Close()
+		if i == 49 {
+			c.now = c.now.Add(time.Minute)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != 2 {
+		t.Errorf("%d lines: %s", n, log.String())
+	}
+}
+
 func TestAsFault(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

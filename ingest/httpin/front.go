@@ -1,10 +1,12 @@
 package httpin
 
 import (
+	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,6 +65,17 @@ type Front struct {
 	o    Options
 	seed maphash.Seed
 	auth failures
+	// told is the minute in which a fault of ours was logged last.
+	told atomic.Uint64
+}
+
+// tell logs a fault of ours, at most once a minute: the metrics count them all.
+func (f *Front) tell(protocol string, err error) {
+	now := minute(f.o.Clock.Now()) + 1 // never 0, which is what told begins with
+	if last := f.told.Load(); last == now || !f.told.CompareAndSwap(last, now) {
+		return
+	}
+	f.o.Logger.Error("batch could not be accepted", "protocol", protocol, "error", fmt.Sprintf("%.500q", err.Error()))
 }
 
 // New makes the front of a process: all receivers share one, so that they
