@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -164,6 +165,9 @@ func answer(calls []*call, verdict func(*call) error) {
 // entries.
 func (l *Log) begin(now time.Time) error {
 	c := &l.committer
+	if c.number == math.MaxUint32 {
+		return fmt.Errorf("the numbers of segments are used up (%s is the last): configure a new folder for the log", numberName(c.number))
+	}
 	c.number++
 	t, err := l.tag(now)
 	if err != nil {

@@ -75,6 +75,6 @@
 //
 // Payloads and metas are bounded by package store, partitions by
 // [PartitionsMax], what waits to be written by 256 MiB, open files by 16, the
-// list of damages by 1,000 (the rest is counted). The index in memory takes 32
-// bytes an entry.
+// list of damages by 1,000 (the rest is counted). The index in memory takes 24
+// bytes an entry: 1 GB for 45 million batches.
 package segment

@@ -34,10 +34,13 @@ type file struct {
 	removed bool
 }
 
-// location is where an entry is.
+// location is where an entry is. There is one for each entry of the log, so it
+// is small (24 bytes) and has nothing that the garbage collector must follow.
 type location struct {
-	offset   int64
-	file     *file
+	offset int64
+	// segment is the number of the file, of which 32 bits are enough for 2^58
+	// bytes of log by default.
+	segment  uint32
 	position uint32
 	stored   uint32
 	head     uint16
@@ -153,6 +156,15 @@ func (k partitionKey) compare(o partitionKey) int {
 	return cmp.Or(cmp.Compare(k.tenant, o.tenant), cmp.Compare(k.kind, o.kind), cmp.Compare(k.source, o.source), cmp.Compare(k.shard, o.shard))
 }
 
+// file finds a segment by its number; nil when retention took it.
+func (x *index) file(number uint32) *file {
+	i, ok := slices.BinarySearchFunc(x.files, number, func(f *file, n uint32) int { return cmp.Compare(uint32(f.number), n) })
+	if !ok {
+		return nil
+	}
+	return x.files[i]
+}
+
 // add takes in the next segment, oldest first.
 func (x *index) add(f *file, c *contents) {
 	oldest := len(x.files) == 0
@@ -247,7 +259,7 @@ func badEntry(k partitionKey, offset int64, name string, position, bytes int64) 
 
 // put appends an entry.
 func (x *index) put(p *partition, f *file, e found) {
-	l := location{offset: e.offset, file: f, position: uint32(e.position), stored: e.stored, head: uint16(e.head), bad: e.bad}
+	l := location{offset: e.offset, segment: uint32(f.number), position: uint32(e.position), stored: e.stored, head: uint16(e.head), bad: e.bad}
 	p.entries = append(p.entries, l)
 	p.next = e.offset + 1
 	p.bytes += l.bytes()
@@ -283,7 +295,7 @@ func (x *index) suspect(p *partition) *spot {
 		last := p.entries[len(p.entries)-1]
 		for i := range x.spots {
 			s := &x.spots[i]
-			if s.file.number > last.file.number || s.file == last.file && s.from >= int64(last.position) {
+			if n := uint32(s.file.number); n > last.segment || n == last.segment && s.from >= int64(last.position) {
 				return s
 			}
 		}

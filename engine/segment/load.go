@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -37,7 +38,7 @@ func segmentNumber(name, suffix string) (uint64, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(hex, 16, 64)
-	return n, err == nil && n > 0 && numberName(n) == hex
+	return n, err == nil && n > 0 && n <= math.MaxUint32 && numberName(n) == hex
 }
 
 // candidate is a segment file in the folder.

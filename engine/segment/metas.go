@@ -110,9 +110,9 @@ func (l *Log) metasOf(f *file, p *partition, from int64, visit func(int64, []byt
 	l.mu.RLock()
 	var list []location
 	for _, at := range p.entries[p.at(from):] {
-		if at.file == f {
+		if at.segment == uint32(f.number) {
 			list = append(list, at)
-		} else if at.file.number > f.number {
+		} else if at.segment > uint32(f.number) {
 			break
 		}
 	}

@@ -28,8 +28,7 @@ const (
 )
 
 type readKey struct {
-	number   uint64
-	position uint32
+	segment, position uint32
 }
 
 type readFailure struct {
@@ -40,8 +39,9 @@ type readFailure struct {
 // step is one thing to do for a page.
 type step struct {
 	// gap is set when there is nothing to read.
-	gap *store.Gap
-	at  location
+	gap  *store.Gap
+	at   location
+	file *file
 }
 
 // errRetired tells that retention took the file while it was being read.
@@ -71,7 +71,7 @@ func (l *Log) Read(p store.Partition, from int64, bytesMax int) (store.Page, err
 			if len(page.Entries) > 0 && total >= bytesMax || len(page.Gaps) >= gapsMax {
 				return page, nil
 			}
-			e, gap, err := l.readEntry(p, s.at)
+			e, gap, err := l.readEntry(p, s.at, s.file)
 			switch {
 			case errors.Is(err, errRetired):
 				// The next plan begins with what retention left.
@@ -117,7 +117,7 @@ func (l *Log) plan(name store.Partition, from, bytesMax int64) (steps []step, ne
 			if sum > 0 && sum >= bytesMax {
 				break
 			}
-			steps = append(steps, step{at: p.entries[i]})
+			steps = append(steps, step{at: p.entries[i], file: l.index.file(p.entries[i].segment)})
 			sum += int64(p.entries[i].stored)
 			from++
 			i++
@@ -144,14 +144,14 @@ func (p *partition) why(offset int64) string {
 }
 
 // readEntry reads one entry. A damaged one is a gap.
-func (l *Log) readEntry(name store.Partition, at location) (store.Stored, *store.Gap, error) {
-	f, err := l.files.get(at.file)
+func (l *Log) readEntry(name store.Partition, at location, in *file) (store.Stored, *store.Gap, error) {
+	f, err := l.files.get(in)
 	if err != nil {
-		if l.retired(at.file) {
+		if l.retired(in) {
 			return store.Stored{}, nil, errRetired
 		}
 		if errors.Is(err, os.ErrNotExist) {
-			return store.Stored{}, l.damaged(name, at, "the file is missing"), nil
+			return store.Stored{}, l.damaged(name, at, in, "the file is missing"), nil
 		}
 		return store.Stored{}, nil, err
 	}
@@ -167,19 +167,19 @@ func (l *Log) readEntry(name store.Partition, at location) (store.Stored, *store
 	if n, err := f.ReadAt(b, int64(at.position)); n < len(b) {
 		switch {
 		case errors.Is(err, io.EOF):
-			return store.Stored{}, l.damaged(name, at, "the file was cut short"), nil
+			return store.Stored{}, l.damaged(name, at, in, "the file was cut short"), nil
 		case !l.hopeless(at):
-			return store.Stored{}, nil, fmt.Errorf("segment %s at byte %d: %w", at.file.name, at.position, err)
+			return store.Stored{}, nil, fmt.Errorf("segment %s at byte %d: %w", in.name, at.position, err)
 		}
-		return store.Stored{}, l.damaged(name, at, "the file system cannot read it"), nil
+		return store.Stored{}, l.damaged(name, at, in, "the file system cannot read it"), nil
 	}
-	h, head, ok := parseFrame(b, at.file.tag, int64(at.position))
+	h, head, ok := parseFrame(b, in.tag, int64(at.position))
 	if !ok || head != int(at.head) || h.offset != at.offset || h.stored != at.stored || h.key != keyOf(name) {
-		return store.Stored{}, l.damaged(name, at, "the header is damaged"), nil
+		return store.Stored{}, l.damaged(name, at, in, "the header is damaged"), nil
 	}
 	meta := bytes.Clone(h.meta)
 	bad := func(why string) (store.Stored, *store.Gap, error) {
-		gap := l.damaged(name, at, why)
+		gap := l.damaged(name, at, in, why)
 		gap.Metas = map[int64][]byte{at.offset: meta}
 		return store.Stored{}, gap, nil
 	}
@@ -213,8 +213,8 @@ func (l *Log) retired(f *file) bool {
 
 // damaged notes a damaged entry and is the gap in its place, with its meta if
 // the index has it.
-func (l *Log) damaged(name store.Partition, at location, why string) *store.Gap {
-	d := badEntry(keyOf(name), at.offset, at.file.name, int64(at.position), at.bytes())
+func (l *Log) damaged(name store.Partition, at location, in *file, why string) *store.Gap {
+	d := badEntry(keyOf(name), at.offset, in.name, int64(at.position), at.bytes())
 	d.Why = why
 	l.mu.Lock()
 	fresh := l.index.damages.add(d)
@@ -223,7 +223,7 @@ func (l *Log) damaged(name store.Partition, at location, why string) *store.Gap 
 		l.log.Error("the log is damaged", "partition", d.Partition, "from", d.From, "to", d.To, "file", d.File, "position", d.Position, "bytes", d.Bytes, "why", why)
 	}
 	gap := &store.Gap{From: at.offset, To: at.offset + 1, Why: why}
-	if held := l.held(at.file); held != nil {
+	if held := l.held(in); held != nil {
 		held.each(keyOf(name), at.offset, func(offset int64, meta []byte) bool {
 			if offset == at.offset {
 				gap.Metas = map[int64][]byte{offset: bytes.Clone(meta)}
@@ -239,7 +239,7 @@ func (l *Log) hopeless(at location) bool {
 	now := l.cfg.Clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	k := readKey{at.file.number, at.position}
+	k := readKey{at.segment, at.position}
 	r, ok := l.reads[k]
 	if !ok {
 		if len(l.reads) >= readFailuresKept {
