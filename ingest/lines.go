@@ -2,14 +2,13 @@ package ingest
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/tiercel-io/tiercel/format"
 )
 
 // ErrTooMany is the answer to a body with more than [RequestEventsMax] records.
-var ErrTooMany = errors.New("the body has more than 250000 records; send smaller batches")
+var ErrTooMany = fmt.Errorf("the body has more than %d records; send smaller batches", RequestEventsMax)
 
 // CutLines frames the lines of b.Data, each without its line end, LF or CR LF; a
 // byte order mark of UTF-8 before the first and lines of white space alone are

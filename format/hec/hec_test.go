@@ -208,3 +208,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParse(b *testing.B) {
+	data := []byte(`{"time":1795302590.86,"host":"web-1","source":"eve","sourcetype":"suricata","event":{"timestamp":"2026-01-02T03:04:05.000000+0000","flow_id":123456789,"event_type":"http","src_ip":"192.0.2.1","src_port":34567,"dest_ip":"192.0.2.2","dest_port":80,"proto":"TCP","http":{"hostname":"example.test","url":"/index.html?a=b","http_user_agent":"curl/8.5.0","http_method":"GET","protocol":"HTTP/1.1","status":200,"length":1024}}}`)
+	p := hec.Format().NewParser(options)
+	block := format.Block{Data: data}
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.Parse(&block, format.Frame{End: len(data)}, func(*event.Record) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

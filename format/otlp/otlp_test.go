@@ -497,3 +497,27 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{"resource_logs":[{"scope_logs":[{"log_records":[{"body":{"string_value":"{}"}},5]}]}]}`))
 	fuzz(f, otlp.JSON)
 }
+
+func BenchmarkParse(b *testing.B) {
+	for name, in := range map[string]struct {
+		enc  otlp.Encoding
+		body []byte
+	}{"protobuf": {otlp.Protobuf, request(b, richResource, richScope, richRecord)}, "json": {otlp.JSON, []byte(richJSON)}} {
+		b.Run(name, func(b *testing.B) {
+			var c collect
+			c.Begin(in.enc)
+			if err := otlp.Walk(in.enc, in.body, &c); err != nil {
+				b.Fatal(err)
+			}
+			p := otlp.Format().NewParser(options)
+			block := format.Block{Data: c.Data}
+			b.SetBytes(int64(c.frames[0].End - c.frames[0].Start))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.Parse(&block, c.frames[0], func(*event.Record) {}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

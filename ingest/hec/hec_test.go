@@ -15,6 +15,7 @@ import (
 	"github.com/tiercel-io/tiercel/format"
 	hecformat "github.com/tiercel-io/tiercel/format/hec"
 	"github.com/tiercel-io/tiercel/ingest"
+	"github.com/tiercel-io/tiercel/ingest/httpin"
 	"github.com/tiercel-io/tiercel/ingest/ingesttest"
 )
 
@@ -267,6 +268,28 @@ func TestBusyThenAccepted(t *testing.T) {
 	}
 	if raw := s.Raw(); !slices.Equal(raw, []string{`{"event":1}`}) || s.Replays() != 1 || s.Open() != 0 {
 		t.Errorf("%q, %d replays, %d open", raw, s.Replays(), s.Open())
+	}
+}
+
+// An address that tries too many wrong tokens is told to wait, in words after
+// which an agent keeps its batch; a token that was good from there goes on.
+func TestTooManyWrongTokens(t *testing.T) {
+	t.Parallel()
+	s, h := receiver(t, AcksOnChannel)
+	if w := ingesttest.Do(h, "POST", "/services/collector", `{"event":1}`); w.Code != 200 {
+		t.Fatal(w.Code)
+	}
+	for range httpin.FailedAuthPerMinute {
+		if w := ingesttest.Do(h, "POST", "/services/collector", `{"event":1}`, "Authorization", "Splunk nobody"); w.Code != 403 {
+			t.Fatal(w.Code)
+		}
+	}
+	w := ingesttest.Do(h, "POST", "/services/collector", `{"event":1}`, "Authorization", "Splunk nobody")
+	if w.Code != 503 || w.Body.String() != `{"text":"Server is busy","code":9}` || w.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := ingesttest.Do(h, "POST", "/services/collector", `{"event":2}`); w.Code != 200 || len(s.Raw()) != 2 {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

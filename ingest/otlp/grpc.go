@@ -159,6 +159,7 @@ func (h *Receiver) export(ctx context.Context, body []byte) error {
 			return h.refuse(err)
 		}
 	}
+	h.gate.Acked(b.Received)
 	h.gate.Answered(http.StatusOK)
 	return nil
 }
