@@ -108,8 +108,7 @@ func (p Place) With(context any) Place {
 type Resumable interface {
 	Splitter
 	// Rest is where reading must begin again so that all that Next has not
-	// handed out comes. Records that begin behind it may have been handed out
-	// already, where records stand between each other.
+	// handed out comes, and nothing else.
 	Rest() Place
 }
 

@@ -35,6 +35,7 @@ package auditd
 import (
 	"bytes"
 	"io"
+	"slices"
 
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/format/lines"
@@ -53,7 +54,13 @@ func Format() format.Format {
 		AppendContext: appendContext,
 		ParseContext:  parseContext,
 		Resume: func(r io.Reader, o format.Options, at format.Place) format.Resumable {
-			return newSplitter(lines.Resume(r, at))
+			s := newSplitter(lines.Resume(r, at))
+			s.keeps = true
+			if before, ok := at.Context.(*context); ok && before != nil {
+				s.before = before.positions
+				s.out = slices.Clone(before.positions)
+			}
+			return s
 		},
 	}
 }

@@ -139,6 +139,7 @@ func TestGrouping(t *testing.T) {
 	}{
 		{"interleaved", line(1, 1, "a") + line(1, 2, "b") + line(1, 1, "c") + line(1, 2, "d"), []string{"ac", "bd"}},
 		{"EOE", line(1, 2, "b") + line(1, 1, "a") + eoe + line(1, 2, "c"), []string{"ae", "bc"}},
+		{"EOE of the oldest", line(1, 1, "a") + line(1, 2, "b") + eoe + line(1, 2, "c"), []string{"ae", "bc"}},
 		// 2.000:1 is another event than 1.000:1, which 3.000 closes.
 		{"late", line(1, 1, "a") + line(2, 2, "b") + line(2, 1, "x") + line(3, 3, "c") + line(1, 1, "d"), []string{"a", "b", "x", "c", "d"}},
 		{"one serial, two nodes", "node=h " + line(1, 1, "a") + "node=i " + line(1, 1, "b") + "node=h " + line(1, 1, "c"), []string{"ac", "b"}},

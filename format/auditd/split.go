@@ -1,8 +1,10 @@
 package auditd
 
 import (
+	"cmp"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
@@ -18,6 +20,9 @@ const (
 	openMax      = 1000
 	openBytesMax = 8 << 20
 	linesMax     = 1000
+	// outMax is how many lines handed out are remembered before those that
+	// stand before all open events are forgotten.
+	outMax = 100_000
 )
 
 // position is where a line of a frame begins in the block's data, and where it
@@ -28,7 +33,9 @@ type position struct {
 	line   int64
 }
 
-// context holds the positions of all lines of a block, in order.
+// context holds the positions of all lines of a block, in order. That of a place
+// holds the lines behind it that were handed out, since the lines of events
+// stand between each other; start only numbers them.
 type context struct{ positions []position }
 
 // appendContext encodes the positions as their differences, which are small.
@@ -86,6 +93,11 @@ type splitter struct {
 	bytes  int
 	ended  bool
 	endErr error
+	// Of a stream that grows: the lines handed out, in no order, and those that
+	// were handed out before this splitter began, by offset.
+	keeps  bool
+	out    []position
+	before []position
 }
 
 func newSplitter(r *lines.Reader) *splitter {
@@ -99,6 +111,9 @@ func (s *splitter) Next(b *format.Block) error {
 	b.Reset()
 	ctx := &context{}
 	b.Context = ctx
+	if len(s.out) > outMax {
+		s.Rest()
+	}
 	for len(b.Data) < format.BlockBytes {
 		if s.next < len(s.in.Frames) {
 			s.take(b, ctx, s.in.Frames[s.next])
@@ -147,14 +162,37 @@ func (s *splitter) Rest() format.Place {
 	for _, e := range s.byID {
 		earlier(e.at[0].offset, e.at[0].line)
 	}
-	return at
+	s.forget(at.Offset)
+	slices.SortFunc(s.out, func(a, b position) int { return cmp.Compare(a.offset, b.offset) })
+	ctx := &context{positions: slices.Clone(s.out)}
+	for i := range ctx.positions {
+		ctx.positions[i].start = i
+	}
+	return at.With(ctx)
+}
+
+// forget drops the lines handed out before an offset.
+func (s *splitter) forget(offset int64) {
+	s.out = slices.DeleteFunc(s.out, func(p position) bool { return p.offset < offset })
+}
+
+// was reports whether a line was handed out before this splitter began.
+func (s *splitter) was(offset int64) bool {
+	_, found := slices.BinarySearchFunc(s.before, offset, func(p position, offset int64) int { return cmp.Compare(p.offset, offset) })
+	return found
 }
 
 // take adds a line to its event.
 func (s *splitter) take(b *format.Block, ctx *context, f format.Frame) {
+	if s.was(f.Offset) {
+		return
+	}
 	line := s.in.Data[f.Start:f.End]
 	h, ok := parseStamp(line)
 	if !ok {
+		if s.keeps {
+			s.out = append(s.out, position{offset: f.Offset, line: f.Line})
+		}
 		b.Problems = append(b.Problems, format.Problem{Offset: f.Offset, Line: f.Line, Err: errNotAudit})
 		return
 	}
@@ -162,8 +200,15 @@ func (s *splitter) take(b *format.Block, ctx *context, f format.Frame) {
 	if len(h.node) > 0 {
 		id.node = string(h.node)
 	}
-	for len(s.queue) > 0 && (s.queue[0].done || s.queue[0].stamp.millis+waitMillis <= h.millis) {
-		s.closeOldest(b, ctx)
+	for len(s.queue) > 0 {
+		if first := s.queue[0]; first.done {
+			s.queue = s.queue[1:]
+			s.recycle(first)
+		} else if first.stamp.millis+waitMillis <= h.millis {
+			s.closeOldest(b, ctx)
+		} else {
+			break
+		}
 	}
 	e := s.byID[id]
 	if e != nil && (len(e.at) >= linesMax || len(e.data)+len(line) >= event.RecordBytesMax) {
@@ -238,6 +283,9 @@ func (s *splitter) recycle(e *open) {
 func (s *splitter) finish(b *format.Block, ctx *context, e *open) {
 	start := len(b.Data)
 	b.Data = append(b.Data, e.data...)
+	if s.keeps {
+		s.out = append(s.out, e.at...)
+	}
 	for _, p := range e.at {
 		ctx.positions = append(ctx.positions, position{start: start + p.start, offset: p.offset, line: p.line})
 	}

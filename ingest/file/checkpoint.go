@@ -26,12 +26,11 @@ type tracked struct {
 	whole  bool
 	format string
 
-	// Of a file that is read by line: what is before offset was handed out, and
-	// so were the records that begin at one of handed; windows went up to seen.
+	// Of a file that is read by line: the place from which the splitter goes on.
+	// Windows went up to seen.
 	offset, line int64
 	context      []byte
 	seen         int64
-	handed       []int64
 	// skipping says that offset stands in a line that is too long.
 	skipping bool
 	// pending is the end of the window that is on its way, or 0; final says that
@@ -95,13 +94,8 @@ func (s *Source) append(dst []byte) []byte {
 		if !t.gone.IsZero() {
 			gone = t.gone.Unix()
 		}
-		for _, n := range [...]int64{int64(t.shard), int64(t.checked), t.offset, t.line, t.seen, t.pending, int64(t.batches), t.size, t.modified, gone, int64(len(t.handed))} {
+		for _, n := range [...]int64{int64(t.shard), int64(t.checked), t.offset, t.line, t.seen, t.pending, int64(t.batches), t.size, t.modified, gone} {
 			dst = keep.AppendNumber(dst, n)
-		}
-		last := t.offset
-		for _, n := range t.handed {
-			dst = keep.AppendNumber(dst, n-last)
-			last = n
 		}
 	}
 	return dst
@@ -134,11 +128,6 @@ func (s *Source) parse(b []byte) error {
 		t.batches, t.size, t.modified = int(r.Number()), r.Number(), r.Number()
 		if gone := r.Number(); gone != 0 {
 			t.gone = time.Unix(gone, 0).UTC()
-		}
-		last := t.offset
-		for range r.Count() {
-			last += r.Number()
-			t.handed = append(t.handed, last)
 		}
 		if t.checked < 0 || t.checked > event.FingerprintBytes || t.offset < 0 || t.seen < 0 || t.pending < 0 || t.batches < 0 {
 			r.Fail()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -168,29 +167,16 @@ func (s *Source) cut(ctx context.Context, t *tracked, w *window, modified time.T
 	return s.pour(ctx, t, m, split, w.end)
 }
 
-// pour delivers all that a splitter gives of the file up to end, but for what
-// was handed out before, and moves the tracked file on.
+// pour delivers all that a splitter gives of the file up to end, and moves the
+// tracked file on.
 func (s *Source) pour(ctx context.Context, t *tracked, m *member, split format.Resumable, end int64) error {
-	handed := slices.Clone(t.handed)
-	before := func(offset int64) bool {
-		_, found := slices.BinarySearch(t.handed, offset)
-		return found
-	}
 	all := func([]byte) bool { return true }
 	none := func() error { return nil }
 	for {
 		err := split.Next(&s.block)
 		b := &s.block
-		b.Frames = slices.DeleteFunc(b.Frames, func(f format.Frame) bool { return before(f.Offset) })
-		b.Problems = slices.DeleteFunc(b.Problems, func(p format.Problem) bool { return before(p.Offset) })
 		if err := s.deliver(ctx, m, b, all, none); err != nil {
 			return err
-		}
-		for _, f := range b.Frames {
-			handed = append(handed, f.Offset)
-		}
-		for _, p := range b.Problems {
-			handed = append(handed, p.Offset)
 		}
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, format.ErrMore) {
@@ -204,9 +190,6 @@ func (s *Source) pour(ctx context.Context, t *tracked, m *member, split format.R
 	if m.kind.AppendContext != nil {
 		t.context = m.kind.AppendContext(nil, rest.Context)
 	}
-	handed = slices.DeleteFunc(handed, func(offset int64) bool { return offset < t.offset })
-	slices.Sort(handed)
-	t.handed = handed
 	t.seen, t.pending, t.final = end, 0, false
 	s.dirty = true
 	return nil
