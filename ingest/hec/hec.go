@@ -332,7 +332,6 @@ func (h *Receiver) fail(w http.ResponseWriter, err error) {
 		answer.status = fault.Status
 	case httpin.ReasonInternal:
 		answer = replyInternal
-		h.gate.Logger().Error("batch could not be stored", "protocol", Protocol, "error", err)
 	}
 	if fault.Wait > 0 {
 		w.Header().Set("Retry-After", httpin.RetryAfter(fault.Wait))

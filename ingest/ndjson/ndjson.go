@@ -173,7 +173,6 @@ func (h *handler) fail(w http.ResponseWriter, err error) {
 	message := fault.Error()
 	if fault.Reason == httpin.ReasonInternal {
 		message = "the batch could not be stored; send it again"
-		h.gate.Logger().Error("batch could not be stored", "protocol", Protocol, "error", err)
 	}
 	if fault.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="tiercel"`)

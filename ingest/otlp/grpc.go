@@ -156,7 +156,7 @@ func (h *Receiver) export(ctx context.Context, body []byte) error {
 			break
 		}
 		if err := h.sink.Accept(ctx, piece); err != nil {
-			return h.refuse(err)
+			return h.refuse(h.gate.Fault(err))
 		}
 	}
 	h.gate.Acked(b.Received)
@@ -166,7 +166,7 @@ func (h *Receiver) export(ctx context.Context, body []byte) error {
 
 // refuse makes of an error the status to answer with, and counts it.
 func (h *Receiver) refuse(err error) error {
-	fault := h.fault(err)
+	fault := faultOf(err)
 	h.gate.Rejected(fault.Reason)
 	h.gate.Answered(fault.Status)
 	code := codeOf(fault)

@@ -140,7 +140,7 @@ func mediaType(enc otlp.Encoding) string {
 
 // fail answers with a google.rpc.Status.
 func (h *Receiver) fail(w http.ResponseWriter, enc otlp.Encoding, err error) {
-	fault := h.fault(err)
+	fault := faultOf(err)
 	code := codeOf(fault)
 	if code == codes.Unavailable {
 		w.Header().Set("Retry-After", httpin.RetryAfter(fault.Wait))
@@ -152,13 +152,12 @@ func (h *Receiver) fail(w http.ResponseWriter, enc otlp.Encoding, err error) {
 	h.gate.Answer(w, fault.Status, statusBody(enc, code, fault.Error()), nil)
 }
 
-// fault makes of any error one that clients take rightly: what passes by itself
+// faultOf makes of any error one that clients take rightly: what passes by itself
 // becomes 429 or 503.
-func (h *Receiver) fault(err error) *httpin.Fault {
+func faultOf(err error) *httpin.Fault {
 	fault := *httpin.AsFault(err)
 	switch fault.Reason {
 	case httpin.ReasonInternal:
-		h.gate.Logger().Error("batch could not be stored", "protocol", Protocol, "error", err)
 		fault.Status, fault.Err = http.StatusServiceUnavailable, errStore
 	case httpin.ReasonSlow:
 		fault.Status = http.StatusServiceUnavailable
