@@ -145,13 +145,23 @@ func (s *Source) cut(ctx context.Context, t *tracked, w *window, modified time.T
 	if err := s.save(); err != nil {
 		return err
 	}
-	var at any
+	return s.hand(ctx, t, m, w)
+}
+
+// place is where the splitter of a file goes on.
+func (s *Source) place(t *tracked, kind *format.Format) format.Place {
+	at := format.Place{Offset: t.offset, Line: t.line}
 	if kind.ParseContext != nil {
 		var err error
-		if at, err = kind.ParseContext(t.context); err != nil {
+		if at.Context, err = kind.ParseContext(t.context); err != nil {
 			s.problem(t.path, err)
 		}
 	}
+	return at
+}
+
+// hand gives a window to the splitter and what comes of it to the sink.
+func (s *Source) hand(ctx context.Context, t *tracked, m *member, w *window) error {
 	last := error(format.ErrMore)
 	if w.final {
 		last = io.EOF
@@ -163,8 +173,10 @@ func (s *Source) cut(ctx context.Context, t *tracked, w *window, modified time.T
 		}
 		return w.data[offset-from:]
 	}
-	split := kind.Resume(io.MultiReader(bytes.NewReader(w.data), ended{last}), m.options(), format.Place{Offset: t.offset, Line: t.line, Context: at})
-	return s.pour(ctx, t, m, split, w.end)
+	split := m.kind.Resume(io.MultiReader(bytes.NewReader(w.data), ended{last}), m.options(), s.place(t, m.kind))
+	err := s.pour(ctx, t, m, split, w.end)
+	m.at = nil
+	return err
 }
 
 // pour delivers all that a splitter gives of the file up to end, and moves the

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -170,16 +171,25 @@ func (o *once) resume(e container.Entry, m *member, before *tracked) error {
 	} else if _, err := io.CopyN(io.Discard, e.Reader, before.offset); err != nil {
 		return nil // it ends before what was read of it
 	}
-	before.pending, before.final = 0, false
-	var at any
-	if m.kind.ParseContext != nil {
-		var err error
-		if at, err = m.kind.ParseContext(before.context); err != nil {
+	// A window that was on its way is cut as it was, so that the sink knows it.
+	if n := before.pending - before.offset; n > 0 && n <= pendingBytesMax {
+		data, err := io.ReadAll(io.LimitReader(e.Reader, n))
+		if err != nil {
 			s.problem(e.Name, err)
+			return nil
 		}
+		if int64(len(data)) == n {
+			from := before.offset
+			if err := s.hand(o.ctx, before, m, &window{data: data, end: before.pending, final: before.final}); err != nil {
+				return err
+			}
+			data = data[before.offset-from:]
+		}
+		behind = io.MultiReader(bytes.NewReader(data), e.Reader)
 	}
+	before.pending, before.final = 0, false
 	counted := &counter{r: behind}
-	split := m.kind.Resume(counted, m.options(), format.Place{Offset: before.offset, Line: before.line, Context: at})
+	split := m.kind.Resume(counted, m.options(), s.place(before, m.kind))
 	start := before.offset
 	if err := s.pour(o.ctx, before, m, split, 0); err != nil {
 		return err
@@ -187,6 +197,10 @@ func (o *once) resume(e container.Entry, m *member, before *tracked) error {
 	before.seen = max(before.offset, start+counted.n)
 	return o.ctx.Err()
 }
+
+// pendingBytesMax is more than any window has: what is read again, a line of the
+// largest size and a step.
+const pendingBytesMax = heldBytesMax + 2*event.RecordBytesMax + 2*windowBytes
 
 // counter counts what is read.
 type counter struct {
