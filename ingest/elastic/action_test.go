@@ -1,6 +1,9 @@
 package elastic
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -77,4 +80,40 @@ func TestParseActionAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// FuzzAction checks that what is read as an action is JSON of that form, with
+// the names that the standard library reads.
+func FuzzAction(f *testing.F) {
+	f.Add([]byte(`{"create":{"_index":"a","_id":"\u00e4\ud83d\ude00","x":[1,{"y":null}]}}`))
+	f.Add([]byte(` { "\u0069ndex" : { "_id" : -1.5e3 } } `))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		a, ok := parseAction(line, 0, len(line))
+		if !ok {
+			return
+		}
+		var want map[string]map[string]any
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.UseNumber()
+		if err := d.Decode(&want); err != nil || !json.Valid(line) {
+			t.Fatalf("%q is no JSON: %v", line, err)
+		}
+		names, found := want[opNames[a.op]]
+		if !found || len(want) != 1 {
+			t.Fatalf("%q is no %s", line, opNames[a.op])
+		}
+		for key, s := range map[string]span{"_index": a.index, "_id": a.id} {
+			text, ok := unescape(nil, s.of(line))
+			if !ok {
+				continue // half of a surrogate pair, which the item is refused for
+			}
+			expected := ""
+			if v := names[key]; v != nil {
+				expected = fmt.Sprint(v)
+			}
+			if string(text) != expected {
+				t.Fatalf("%q: %s is %q, want %q", line, key, text, expected)
+			}
+		}
+	})
 }

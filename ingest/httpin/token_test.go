@@ -197,3 +197,27 @@ func BenchmarkRefuseToken(b *testing.B) {
 		}
 	}
 }
+
+// FuzzToken checks that no header makes a token of nothing or beyond its bound,
+// and that a token survives each way to send it.
+func FuzzToken(f *testing.F) {
+	f.Add("Basic dTpU", "T")
+	f.Add("ApiKey aWQ6VA==", "tt_abc")
+	f.Fuzz(func(t *testing.T, value, token string) {
+		r := request(t, "192.0.2.1:1")
+		r.Header["Authorization"] = []string{value}
+		if got, ok := Token(r); ok != (got != "" && len(got) <= TokenBytesMax) {
+			t.Fatalf("%q, %t", got, ok)
+		}
+		if !printable(token) || len(token) > TokenBytesMax {
+			return
+		}
+		b64 := base64.StdEncoding.EncodeToString
+		for _, sent := range []string{"Bearer " + token, "SPLUNK " + token, "Basic " + b64([]byte("u:"+token)), "ApiKey " + b64([]byte("id:"+token))} {
+			r.Header["Authorization"] = []string{sent}
+			if got, ok := Token(r); !ok || got != token {
+				t.Fatalf("%q gives %q", sent, got)
+			}
+		}
+	})
+}

@@ -41,6 +41,13 @@ func (s *state) block(d *decoder) error {
 				n -= int(e & 0xff)
 				buf[out] = byte(e >> entryValue)
 				out++
+				e = d.lit[acc&(1<<litBits-1)]
+				if e&entryLiteral != 0 && n >= litBits {
+					acc >>= e & 63
+					n -= int(e & 0xff)
+					buf[out] = byte(e >> entryValue)
+					out++
+				}
 				continue
 			}
 			if n < 48 {
