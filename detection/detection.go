@@ -56,8 +56,9 @@ type Detection struct {
 type Rule struct {
 	ID    string `json:"id"`
 	Title string `json:"title"`
-	// Kind is rule or correlation.
-	Kind        string   `json:"kind" enum:"rule,correlation"`
+	// Kind is rule or correlation, or health for what concerns the telemetry
+	// itself.
+	Kind        string   `json:"kind" enum:"rule,correlation,health"`
 	Level       string   `json:"level" enum:"informational,low,medium,high,critical"`
 	Description string   `json:"description,omitempty"`
 	Tags        []string `json:"tags,omitempty"`

@@ -23,6 +23,7 @@ type Sigma struct {
 	packs   []*pack.Pack
 	numbers map[*pack.Pack]*numberSlots // packs whose records are counted
 	keys    keySlots                    // nil when nothing correlates
+	watched [][]watchedField            // by view
 
 	now    func() int64
 	mu     sync.Mutex
@@ -65,6 +66,7 @@ func NewSigma(rules []*rule.Rule, set *pack.Set, now func() int64) *Sigma {
 			s.numbers[p] = n
 		}
 	}
+	s.watchFields(rules)
 	s.scripts = make([]*scriptSlots, len(s.views))
 	for i := range s.views {
 		v := &s.views[i]

@@ -78,6 +78,7 @@ func (b *books) received(f *feed, head int64) error {
 			return false
 		}
 		f.seen(offset, m)
+		b.node.spoke(f, m.Received, m.Records)
 		return true
 	})
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/health"
 	"github.com/tiercel-io/tiercel/ingest"
+	"github.com/tiercel-io/tiercel/ledger"
 	"github.com/tiercel-io/tiercel/pipeline"
 	"github.com/tiercel-io/tiercel/store"
 )
@@ -70,6 +71,8 @@ type feed struct {
 	// What came, for people; since the process started.
 	arrived, arrivedBytes uint64
 	arrivedAt             int64
+	// views are the names of those that its records have had.
+	views map[string]bool
 
 	backlog backlog
 }
@@ -164,9 +167,9 @@ func (f *feed) gaps(s *Section) {
 	}
 	for i := range filled {
 		g := gap(&filled[i].Gap)
-		g.Filled, g.Missing = true, 0
+		g.Filled = true
 		for _, left := range filled[i].Remaining {
-			g.Missing += left.To - left.From + 1
+			g.Remaining = append(g.Remaining, ledger.Numbers{From: left.From, To: left.To})
 		}
 		s.Gaps = append(s.Gaps, g)
 	}
@@ -200,6 +203,14 @@ func (f *feed) batch(t *task, s *Section) {
 	s.Last = out.batch.File != nil && out.batch.File.Last
 	if f.sequences != nil {
 		f.observe(out.numbers, t.meta.Received)
+	}
+	for v := range out.views {
+		if name := f.content.Sigma.ViewName(v); !f.views[name] {
+			if f.views == nil {
+				f.views = make(map[string]bool)
+			}
+			f.views[name] = true
+		}
 	}
 	rules := f.content.Sigma.Rules()
 	for i := range out.found {

@@ -93,6 +93,9 @@ type Node struct {
 
 	outbound chan struct{} // outputs wait to be appended
 	started  time.Time
+
+	watching sync.Mutex // guards watchers; taken after a feed's lock
+	watchers map[event.Tenant]*watcher
 }
 
 // Start loads content and state and takes up what the log holds. Nothing runs
@@ -113,6 +116,10 @@ func Start(cfg Config) (*Node, error) {
 		outbound: make(chan struct{}, 1), started: cfg.Clock.Now(),
 	}
 	n.ledger = newBooks(n)
+	n.watchers = make(map[event.Tenant]*watcher)
+	if err := n.openWatchers(); err != nil {
+		return nil, err
+	}
 	content, err := cfg.Loader.Load()
 	if err != nil {
 		return nil, err
@@ -484,6 +491,9 @@ func (n *Node) complete(w *worker, t *task) error {
 		if err != nil {
 			return err
 		}
+		if due.out != nil {
+			n.measured(f, due.meta.Received, s, due.out)
+		}
 		o := output{through: due.through, data: s.append(nil), received: due.meta.Received}
 		now := n.clock.Now()
 		if now.Sub(f.snapshotAt) > feedSnapshotEvery {
@@ -693,7 +703,8 @@ func (f *feed) encode() []byte {
 	dst = binary.AppendVarint(dst, f.lastSeen)
 	dst = wire.AppendText(dst, f.assembler.AppendSnapshot(nil))
 	dst = f.groups.AppendSnapshot(dst, f.content.Sigma)
-	return wire.AppendText(dst, f.sequences.Encode())
+	dst = wire.AppendText(dst, f.sequences.Encode())
+	return wire.AppendTexts(dst, sortedKeys(f.views))
 }
 
 // snapshotNext is the offset that a state was taken at.
@@ -724,12 +735,16 @@ func (f *feed) decode(state []byte, contents func(Version) (*Content, error)) er
 		return err
 	}
 	f.groups.RestoreSnapshot(&d, pipeline.Engine(c.Sigma))
-	numbers := d.Bytes()
+	numbers, views := d.Bytes(), d.Texts()
 	if d.Failed {
 		return errFeed
 	}
 	if q, err := health.RestoreSequences(health.SequencesConfig{Tenant: f.partition.Tenant, Off: filters(f.source)}, numbers); err == nil {
 		f.sequences = q
+	}
+	f.views = make(map[string]bool)
+	for _, v := range views {
+		f.views[v] = true
 	}
 	f.next, f.collected, f.watermark, f.lastSeen = next, next, watermark, seen
 	return nil

@@ -256,7 +256,8 @@ func (s *scope) commit(c *commit) error {
 		return err
 	}
 	writes = append(writes, counted...)
-	list := make([]*detection.Detection, 0, len(s.order))
+	list, gaps := missing(t, c.sections)
+	writes = append(writes, gaps...)
 	for _, id := range s.order {
 		d, err := s.describe(s.changed[id])
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/ingest"
+	"github.com/tiercel-io/tiercel/ledger"
 	"github.com/tiercel-io/tiercel/store/wire"
 )
 
@@ -114,8 +115,7 @@ type Hit struct {
 }
 
 // Gap is a run of numbers, From to To, both included, that a sender gave and
-// that did not arrive; or, when Filled, one that came after all but for Missing
-// numbers.
+// that did not arrive; or, when Filled, one of which some came after all.
 type Gap struct {
 	ID            event.ID
 	Kind          string
@@ -125,6 +125,8 @@ type Gap struct {
 	Before, After int64
 	Found         int64
 	Filled        bool
+	// Remaining are the runs that are still missing of one that was filled.
+	Remaining []ledger.Numbers
 }
 
 // Unread is a record for quarantine.
@@ -210,6 +212,10 @@ func (s *Section) append(dst []byte) []byte {
 			dst = binary.AppendVarint(dst, n)
 		}
 		dst = wire.AppendBool(dst, g.Filled)
+		dst = binary.AppendUvarint(dst, uint64(len(g.Remaining)))
+		for _, r := range g.Remaining {
+			dst = binary.AppendUvarint(binary.AppendUvarint(dst, r.From), r.To)
+		}
 	}
 	return dst
 }
@@ -269,6 +275,9 @@ func parseSection(d *wire.Decoder) (*Section, error) {
 		g.Kind, g.Host, g.Channel = d.Text(), d.Text(), d.Text()
 		g.From, g.To, g.Missing = d.Uvarint(), d.Uvarint(), d.Uvarint()
 		g.Before, g.After, g.Found, g.Filled = d.Varint(), d.Varint(), d.Varint(), d.Bool()
+		for range d.Count(2) {
+			g.Remaining = append(g.Remaining, ledger.Numbers{From: d.Uvarint(), To: d.Uvarint()})
+		}
 		s.Gaps = append(s.Gaps, g)
 	}
 	if d.Failed {

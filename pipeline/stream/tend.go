@@ -34,6 +34,9 @@ func (n *Node) tend(ctx context.Context) error {
 			if err := n.audit(now); err != nil {
 				n.logger.Error("the ledger cannot be checked", "error", err.Error())
 			}
+			if err := n.listen(now); err != nil {
+				return err
+			}
 		}
 	}
 }

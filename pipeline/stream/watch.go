@@ -1,10 +1,419 @@
 package stream
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/tiercel-io/tiercel/detection"
+	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/health"
+	"github.com/tiercel-io/tiercel/ledger"
+	"github.com/tiercel-io/tiercel/store"
+)
 
 // watched is what is known of a source's silence.
 type watched struct {
 	silent   time.Time
 	expected time.Duration
 	blind    []string
+}
+
+// watcher keeps an eye on the sources of one tenant: whether they speak, and
+// whether what they say still parses and has the fields that rules need. The
+// node's watching lock guards it.
+type watcher struct {
+	tenant  event.Tenant
+	silence *health.Silence
+	drift   *health.Drift
+	// minutes are the records of each source by minute, until the minute is over.
+	minutes map[string]map[int64]uint64
+	// windows are the counts of the drift windows under way, by source.
+	windows map[string]*window
+}
+
+// window is what a source brought since start, a minute.
+type window struct {
+	start                   int64
+	records, parsed, routed uint64
+	fields                  map[[2]string]*health.FieldCount // by view and field
+}
+
+// kindHealth holds the state of finders.
+const (
+	kindHealth = "health"
+	silenceID  = "silence"
+	driftID    = "drift"
+)
+
+// openWatchers takes up what is known of the sources.
+func (n *Node) openWatchers() error {
+	for _, t := range n.cfg.Tenants {
+		w := &watcher{tenant: t, minutes: map[string]map[int64]uint64{}, windows: map[string]*window{}}
+		silence, err := n.finder(t, silenceID)
+		if err != nil {
+			return err
+		}
+		if w.silence, err = health.RestoreSilence(health.SilenceConfig{Tenant: t}, silence); err != nil {
+			w.silence = health.NewSilence(health.SilenceConfig{Tenant: t})
+		}
+		drift, err := n.finder(t, driftID)
+		if err != nil {
+			return err
+		}
+		if w.drift, err = health.RestoreDrift(health.DriftConfig{Tenant: t}, drift); err != nil {
+			w.drift = health.NewDrift(health.DriftConfig{Tenant: t})
+		}
+		n.watchers[t] = w
+	}
+	return nil
+}
+
+// finder reads a finder's state; one that is lost costs what it had learned.
+func (n *Node) finder(t event.Tenant, id string) ([]byte, error) {
+	state, err := loadState(n.records, t, kindHealth, id)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, errState) {
+		return nil, nil
+	}
+	return state, err
+}
+
+// spoke notes records that came.
+func (n *Node) spoke(f *feed, received int64, records int) {
+	if f.source.Import || f.source.ExpectSilence || records == 0 {
+		return
+	}
+	n.watching.Lock()
+	defer n.watching.Unlock()
+	w := n.watchers[f.partition.Tenant]
+	if w == nil {
+		return
+	}
+	name := f.partition.Source
+	if w.minutes[name] == nil {
+		w.minutes[name] = map[int64]uint64{}
+		if f.source.Cadence > 0 {
+			w.silence.Declare(name, max(1, int64(f.source.Cadence/time.Minute)), received/time.Minute.Microseconds())
+		}
+	}
+	w.minutes[name][received/time.Minute.Microseconds()] += uint64(records)
+}
+
+// measured notes what a batch says of how the records of a source are.
+func (n *Node) measured(f *feed, received int64, s *Section, out *outcome) {
+	if f.source.Import || s.Counts.Records == 0 {
+		return
+	}
+	n.watching.Lock()
+	defer n.watching.Unlock()
+	w := n.watchers[f.partition.Tenant]
+	if w == nil {
+		return
+	}
+	start := received / time.Minute.Microseconds() / health.WindowMinutes * health.WindowMinutes
+	x := w.windows[f.partition.Source]
+	if x != nil && start > x.start {
+		w.close(f.partition.Source, x)
+		x = nil
+	}
+	if x == nil {
+		x = &window{start: start, fields: map[[2]string]*health.FieldCount{}}
+		w.windows[f.partition.Source] = x
+	}
+	c := &s.Counts
+	read := c.Evaluated + c.Late
+	x.records += c.Records
+	x.parsed += read - min(read, c.Unparsed)
+	x.routed += read - min(read, c.Unrouted)
+	for i := range out.presence {
+		p := &out.presence[i]
+		k := [2]string{p.View, p.Field}
+		if x.fields[k] == nil {
+			if len(x.fields) >= health.FieldsMax {
+				continue
+			}
+			x.fields[k] = &health.FieldCount{View: p.View, Field: p.Field}
+		}
+		x.fields[k].Records += p.Records
+		x.fields[k].Present += p.Present
+	}
+}
+
+// close hands a window over.
+func (w *watcher) close(source string, x *window) {
+	out := health.Window{Records: x.records, Parsed: x.parsed, Routed: x.routed}
+	for _, f := range x.fields {
+		out.Fields = append(out.Fields, *f)
+	}
+	sort.Slice(out.Fields, func(i, j int) bool {
+		a, b := &out.Fields[i], &out.Fields[j]
+		return a.View < b.View || a.View == b.View && a.Field < b.Field
+	})
+	w.drift.Observe(source, x.start, out)
+}
+
+// listen is done each minute: it tells which sources have fallen silent or have
+// changed, and raises detections for them.
+func (n *Node) listen(minute int64) error {
+	for _, t := range n.cfg.Tenants {
+		if err := n.listenTo(n.watchers[t], minute); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) listenTo(w *watcher, minute int64) error {
+	f, err := func() (findings, error) {
+		n.watching.Lock()
+		defer n.watching.Unlock()
+		w.turn(minute)
+		var f findings
+		f.silent, f.recovered = w.silence.Check(minute)
+		f.drifting, f.steady = w.drift.Findings()
+		err := saveState(n.records, w.tenant, kindHealth, silenceID, w.silence.Encode())
+		return f, errors.Join(err, saveState(n.records, w.tenant, kindHealth, driftID, w.drift.Encode()))
+	}()
+	if err != nil {
+		return err
+	}
+	// Which rules are left blind is asked of feeds, whose locks come first.
+	return n.tell(w, f)
+}
+
+// findings are what the finders of a tenant have found.
+type findings struct {
+	silent    []health.Silent
+	recovered []health.Recovered
+	drifting  []health.Drifting
+	steady    []health.Steady
+}
+
+// turn hands the counts of what is over to the finders.
+func (w *watcher) turn(minute int64) {
+	for _, source := range sortedKeys(w.minutes) {
+		counts := w.minutes[source]
+		over := make([]int64, 0, len(counts))
+		for m := range counts {
+			if m < minute {
+				over = append(over, m)
+			}
+		}
+		slices.Sort(over)
+		for _, m := range over {
+			w.silence.Observe(source, m, counts[m])
+			delete(counts, m)
+		}
+	}
+	for source, x := range w.windows {
+		if x.start+health.WindowMinutes+1 <= minute {
+			w.close(source, x)
+			delete(w.windows, source)
+		}
+	}
+}
+
+// Ids of what raises detections about the telemetry itself.
+const (
+	ruleSilent = "tiercel.health.silent"
+	ruleDrift  = "tiercel.health.drift"
+	ruleGap    = "tiercel.health.gap"
+)
+
+// minuteTime is the beginning of a minute.
+func minuteTime(minute int64) time.Time { return time.Unix(minute*60, 0).UTC() }
+
+// tell raises detections for what was found, and closes those of what is over.
+func (n *Node) tell(w *watcher, f findings) error {
+	var list []*detection.Detection
+	silence := func(s *health.Silent, over int64) *detection.Detection {
+		blind := n.blind(sourceKey{w.tenant, s.Source})
+		d := finding(ruleSilent, "Source is silent", "high", s.ID, s.Since, over)
+		how := "learned"
+		if s.Declared {
+			how = "declared"
+		}
+		d.Reason = fmt.Sprintf("source %s has sent nothing since %s; by its %s habit a record is expected every %s", quoted(s.Source), minuteTime(s.Since).Format(time.RFC3339), how, time.Duration(s.Expected)*time.Minute)
+		d.Reason += blindness(blind)
+		d.Group = []detection.Field{{Field: "source", Value: s.Source}}
+		d.Values = blind
+		return d
+	}
+	for i := range f.silent {
+		s := &f.silent[i]
+		d := silence(s, 0)
+		list = append(list, d)
+		n.mu.Lock()
+		n.watched[sourceKey{w.tenant, s.Source}] = &watched{silent: minuteTime(s.Since), expected: time.Duration(s.Expected) * time.Minute, blind: d.Values}
+		n.mu.Unlock()
+		n.cfg.Metrics.SourceSilent.WithLabelValues(s.Source).Set(1)
+	}
+	for i := range f.recovered {
+		r := &f.recovered[i]
+		list = append(list, silence(&r.Silent, r.At))
+		n.mu.Lock()
+		delete(n.watched, sourceKey{w.tenant, r.Silent.Source})
+		n.mu.Unlock()
+		n.cfg.Metrics.SourceSilent.WithLabelValues(r.Silent.Source).Set(0)
+	}
+	change := func(d *health.Drifting, over int64) *detection.Detection {
+		what := map[health.What]string{health.ParseRate: "records that parse", health.RoutedShare: "records that a pack knows"}[d.What]
+		if d.What == health.FieldShare {
+			what = fmt.Sprintf("records of %s with the field %s", d.View, quoted(d.Field))
+		}
+		out := finding(ruleDrift, "Records of a source have changed", "medium", d.ID, d.Since, over)
+		out.Reason = fmt.Sprintf("of source %s the share of %s fell from at least %.0f %% to %.0f %%", quoted(d.Source), what, 100*d.Was, 100*d.Is)
+		out.Group = []detection.Field{{Field: "source", Value: d.Source}}
+		if d.Field != "" {
+			blind := n.asking(d.View, d.Field)
+			out.Reason += blindness(blind)
+			out.Values = blind
+		}
+		return out
+	}
+	for i := range f.drifting {
+		list = append(list, change(&f.drifting[i], 0))
+	}
+	for i := range f.steady {
+		list = append(list, change(&f.steady[i].Drifting, f.steady[i].At))
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return n.raise(w.tenant, list, nil)
+}
+
+// raise stores detections that are not of a rule, and has them notified.
+func (n *Node) raise(t event.Tenant, list []*detection.Detection, writes []store.Write) error {
+	changes, err := n.detections.PutWith(t, list, func(changes []detection.Change) ([]store.Write, error) {
+		if n.cfg.Outbox == nil || len(changes) == 0 {
+			return writes, nil
+		}
+		notify, err := n.cfg.Outbox(t, changes)
+		return append(slices.Clip(writes), notify...), err
+	}, store.Durable)
+	if err != nil {
+		return fmt.Errorf("detections about sources: %w", err)
+	}
+	n.metrics.detected(changes, nil, n.clock.Now())
+	return nil
+}
+
+// finding makes the detection of a finding; over is the minute in which it ended,
+// or 0.
+func finding(rule, title, level string, id event.ID, since, over int64) *detection.Detection {
+	d := &detection.Detection{
+		ID: id.String(), Revision: id.String(), Phase: "final", NotifyKey: id.String(), Count: 1,
+		Rule:      detection.Rule{ID: rule, Title: title, Kind: "health", Level: level},
+		FirstTime: minuteTime(since), LastTime: minuteTime(since), AnchorTime: minuteTime(since),
+	}
+	if over > 0 {
+		d.Phase, d.LastTime = "closed", minuteTime(over)
+	}
+	return d
+}
+
+// blindMax bounds the rules that a sentence names; all are listed as values.
+const blindMax = 3
+
+// blindness says which rules see nothing.
+func blindness(rules []string) string {
+	switch n := len(rules); {
+	case n == 0:
+		return ""
+	case n == 1:
+		return "; one rule sees nothing meanwhile: " + rules[0]
+	case n <= blindMax:
+		return fmt.Sprintf("; %d rules see nothing meanwhile: %s", n, strings.Join(rules, ", "))
+	default:
+		return fmt.Sprintf("; %d rules see nothing meanwhile, among them %s", n, strings.Join(rules[:blindMax], ", "))
+	}
+}
+
+// blind returns the ids of the rules that only this source feeds, of those that
+// speak.
+func (n *Node) blind(k sourceKey) []string {
+	c := n.current.Load()
+	mine, others := map[string]bool{}, map[string]bool{}
+	for _, f := range n.scheduler.all() {
+		if f.partition.Tenant != k.tenant {
+			continue
+		}
+		to := others
+		if f.partition.Source == k.name {
+			to = mine
+		} else if n.isSilent(sourceKey{f.partition.Tenant, f.partition.Source}) {
+			continue
+		}
+		f.mu.Lock()
+		for v := range f.views {
+			to[v] = true
+		}
+		f.mu.Unlock()
+	}
+	fedElsewhere := map[int]bool{}
+	for _, r := range c.Sigma.Fed(others) {
+		fedElsewhere[r] = true
+	}
+	var out []string
+	for _, r := range c.Sigma.Fed(mine) {
+		if !fedElsewhere[r] {
+			out = append(out, c.Sigma.Rules()[r].ID)
+		}
+	}
+	return out
+}
+
+func (n *Node) isSilent(k sourceKey) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.watched[k] != nil
+}
+
+// asking returns the ids of the rules that ask for a field of a view.
+func (n *Node) asking(view, field string) []string {
+	s := n.current.Load().Sigma
+	var out []string
+	for _, r := range s.Fed(map[string]bool{view: true}) {
+		if s.Asks(r, field) {
+			out = append(out, s.Rules()[r].ID)
+		}
+	}
+	return out
+}
+
+// missing raises detections for gaps upstream, and keeps them in the ledger.
+func missing(t event.Tenant, sections []*Section) (list []*detection.Detection, writes []store.Write) {
+	for _, x := range sections {
+		for i := range x.Gaps {
+			g := &x.Gaps[i]
+			doc := ledger.UpstreamGap{
+				ID: g.ID.String(), Source: x.Source, Kind: g.Kind, Host: g.Host, Channel: g.Channel,
+				Numbers: ledger.Numbers{From: g.From, To: g.To}, Missing: g.Missing, Before: g.Before, After: g.After, FoundAt: g.Found,
+			}
+			phase := "final"
+			if g.Filled {
+				doc.FilledAt, doc.Missing = x.Received, g.To-g.From+1
+				doc.Remaining = g.Remaining
+				if len(g.Remaining) == 0 {
+					phase = "closed"
+				}
+			}
+			writes = append(writes, doc.Write(t))
+			d := finding(ruleGap, "Records are missing upstream", "medium", g.ID, g.Found/time.Minute.Microseconds(), 0)
+			d.Phase = phase
+			d.Revision = fmt.Sprintf("%s-%d", g.ID, len(g.Remaining))
+			d.Count = g.Missing
+			d.Reason = fmt.Sprintf("%d records numbered %d to %d of channel %s on %s never came by source %s", g.To-g.From+1, g.From, g.To, quoted(g.Channel), quoted(g.Host), quoted(x.Source))
+			if g.Filled {
+				d.Reason += "; some of them came later"
+			}
+			d.Group = []detection.Field{{Field: "source", Value: x.Source}, {Field: "host", Value: g.Host}, {Field: "channel", Value: g.Channel}}
+			list = append(list, d)
+		}
+	}
+	return list, writes
 }

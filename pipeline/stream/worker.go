@@ -11,6 +11,7 @@ import (
 	"github.com/tiercel-io/tiercel/detect"
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
+	"github.com/tiercel-io/tiercel/health"
 	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/pipeline"
 )
@@ -27,6 +28,10 @@ type outcome struct {
 	unread  []Unread
 	numbers []numberRun
 	types   []TypeCount
+	// views are those that records had, and presence, of some batches, whether
+	// the fields that rules need were there.
+	views    map[int]bool
+	presence []health.FieldCount
 
 	unrouted, unparsed, droppedBytes uint64
 	// newest is the latest event time, at most the receive time.
@@ -85,17 +90,18 @@ type worker struct {
 	parsers map[parserKey]format.Parser
 
 	// Of the batch under way:
-	eval    *pipeline.SigmaEvaluator
-	out     *outcome
-	source  *Source
-	tenant  event.Tenant
-	options format.Options
-	index   int   // of the frame
-	latest  int64 // event time of the frame's records
-	records int   // of the frame
-	emit    func(*event.Record)
-	stream  []byte
-	lastRun int
+	eval     *pipeline.SigmaEvaluator
+	measured bool
+	out      *outcome
+	source   *Source
+	tenant   event.Tenant
+	options  format.Options
+	index    int   // of the frame
+	latest   int64 // event time of the frame's records
+	records  int   // of the frame
+	emit     func(*event.Record)
+	stream   []byte
+	lastRun  int
 }
 
 func newWorker(formats func(string) (format.Format, bool), detectFormat func([]byte) (format.Format, bool), now func() int64) *worker {
@@ -131,6 +137,7 @@ func (w *worker) evaluate(c *Content, tenant event.Tenant, source *Source, out *
 	if e.batches++; e.batches%meteredEvery == 0 {
 		w.eval = e.metered
 	}
+	w.measured = w.eval == e.metered
 	b := &out.batch
 	out.version = c.Version
 	w.out, w.source, w.tenant, w.lastRun = out, source, tenant, -1
@@ -301,6 +308,7 @@ func (w *worker) record(rec *event.Record) {
 	w.latest = max(w.latest, at)
 	out.newest = max(out.newest, at)
 	w.volume(w.eval.Kind(), len(rec.Raw))
+	w.looked()
 	if stream, number, ok := w.eval.Number(w.stream[:0]); ok {
 		w.stream = stream
 		w.number(stream, number, at)
@@ -328,6 +336,42 @@ func (w *worker) record(rec *event.Record) {
 		f.evidence.Event = w.kept(rec)
 	}
 	out.found = append(out.found, f)
+}
+
+// looked notes the views of a record and, in a batch that is measured, which
+// fields it has.
+func (w *worker) looked() {
+	for _, v := range w.eval.Views() {
+		if !w.out.views[v] {
+			if w.out.views == nil {
+				w.out.views = make(map[int]bool)
+			}
+			w.out.views[v] = true
+		}
+	}
+	if !w.measured {
+		return
+	}
+	w.eval.Presence(func(view, field string, present bool) {
+		var f *health.FieldCount
+		for i := range w.out.presence {
+			if p := &w.out.presence[i]; p.View == view && p.Field == field {
+				f = p
+				break
+			}
+		}
+		if f == nil {
+			if len(w.out.presence) >= health.FieldsMax {
+				return
+			}
+			w.out.presence = append(w.out.presence, health.FieldCount{View: view, Field: field})
+			f = &w.out.presence[len(w.out.presence)-1]
+		}
+		f.Records++
+		if present {
+			f.Present++
+		}
+	})
 }
 
 // kept is what is kept of a record: its JSON without the fields that the source
