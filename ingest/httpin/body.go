@@ -113,11 +113,7 @@ func (d *Delivery) Accept(ctx context.Context, b *ingest.Batch) error {
 	if err == nil {
 		return nil
 	}
-	fault := AsFault(err)
-	if fault.Reason == ReasonInternal {
-		d.gate.tell(d.gate.protocol, err)
-	}
-	return fault
+	return d.gate.Fault(err)
 }
 
 // Close gives back the room in the sink and the memory of Data.
