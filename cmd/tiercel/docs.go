@@ -88,6 +88,7 @@ func referencePages(root *cobra.Command) ([]page, error) {
 	}
 	return []page{
 		{"cli.md", cliPage(root)},
+		{"config.md", configPage()},
 		{"formats.md", formatsPage()},
 		{"packs.md", packsPage(set)},
 		{"modifiers.md", modifiersPage()},
