@@ -223,6 +223,43 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// What a collector reads from a Windows channel as XML, and other bodies of
+// text, meet the rules that a file of them would.
+func TestRoutedAsFromFile(t *testing.T) {
+	t.Parallel()
+	set, err := pack.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := event.NewPlan(pack.Funcs())
+	session, reader := set.Router(plan, pack.RouterOptions{Reference: options.Reference}).Session(), plan.Reader()
+	p := otlp.Format().NewParser(options)
+	for _, tt := range []struct{ body, pack, view string }{
+		{`<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='Microsoft-Windows-Sysmon'/><EventID>1</EventID><Channel>Microsoft-Windows-Sysmon/Operational</Channel></System><EventData><Data Name='Image'>C:\x.exe</Data></EventData></Event>`, "windows", "windows/process_creation#sysmon"},
+		{`type=SYSCALL msg=audit(1767323045.123:42): arch=c000003e syscall=59`, "linux-auditd", "linux/auditd"},
+		{`{"eventVersion":"1.08","eventSource":"iam.amazonaws.com","eventName":"CreateUser","awsRegion":"us-east-1","eventTime":"2026-01-02T03:04:05Z","userIdentity":{"type":"Root"}}`, "aws-cloudtrail", "aws/cloudtrail"},
+	} {
+		var c collect
+		c.Begin(otlp.Protobuf)
+		if err := otlp.Walk(otlp.Protobuf, request(t, richResource, richScope, &logspb.LogRecord{Body: str(tt.body)}), &c); err != nil {
+			t.Fatal(err)
+		}
+		err := p.Parse(&format.Block{Data: c.Data}, c.frames[0], func(rec *event.Record) {
+			ids, chosen := session.Route(rec, reader)
+			var views []string
+			for _, id := range ids {
+				views = append(views, set.Views()[id].Name)
+			}
+			if chosen == nil || chosen.Name != tt.pack || !slices.Contains(views, tt.view) {
+				t.Errorf("%s: %v %q", tt.pack, chosen, views)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	nested := func(n int) *commonpb.AnyValue {
