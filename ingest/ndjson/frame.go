@@ -15,17 +15,6 @@ import (
 	"github.com/tiercel-io/tiercel/ingest/httpin"
 )
 
-// bom is the byte order mark of UTF-8.
-const bom = "\xef\xbb\xbf"
-
-func firstByte(data []byte) byte {
-	data = bytes.TrimLeft(bytes.TrimPrefix(data, []byte(bom)), " \t\r\n")
-	if len(data) == 0 {
-		return 0
-	}
-	return data[0]
-}
-
 func errTooMany() error {
 	return &httpin.Fault{Status: http.StatusRequestEntityTooLarge, Reason: httpin.ReasonTooLarge, Err: ingest.ErrTooMany}
 }

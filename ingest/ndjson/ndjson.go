@@ -4,7 +4,8 @@
 //	POST /v1/ingest[/DATASET][?format=NAME] ─▶ frames of a batch ─▶ durable ─▶ {"accepted": n}
 //
 // How a body is cut is told by ?format=, else by its Content-Type, else by how
-// it begins: JSON for { and [, lines of any text for all else. A line or
+// it begins: JSON for what begins as an object or an array of objects, lines of
+// any text for all else. A line or
 // element that cannot be framed, or is too large, goes to quarantine and counts
 // as accepted; so the number in the answer is that of all records of the body.
 // A request is refused as a whole only, with {"error":{"code","message"}}.
@@ -152,12 +153,19 @@ func cutOf(r *http.Request) (func(*ingest.Batch) error, error) {
 		return byFormat(jsonFormat()), nil
 	}
 	return func(b *ingest.Batch) error {
-		if c := firstByte(b.Data); c == '{' || c == '[' {
+		if jsonFormat().Detect(b.Data[:min(len(b.Data), headBytes)], "") >= jsonSure {
 			return byFormat(jsonFormat())(b)
 		}
 		return byLine("")(b)
 	}, nil
 }
+
+// headBytes is how much of a body is looked at, and jsonSure how sure the JSON
+// format must be of it: lines of text may begin with a bracket too.
+const (
+	headBytes = 64 << 10
+	jsonSure  = 90
+)
 
 func jsonFormat() format.Format {
 	f, _ := formats.ByName("json")

@@ -46,6 +46,8 @@ func TestBodies(t *testing.T) {
 		{"curl's form", "/v1/ingest", "application/x-www-form-urlencoded", `[{"a":1}]`, "json", []string{`{"a":1}`}, nil},
 		{"CloudEvents", "/v1/ingest", "application/cloudevents+json", `{"a":1}`, "json", []string{`{"a":1}`}, nil},
 		{"text", "/v1/ingest/app", "text/plain", "one\ntwo\n", "", []string{"one", "two"}, nil},
+		{"text in brackets", "/v1/ingest", "", "[Fri Jan 02 03:04:05 2026] [core:error] one\n[Fri Jan 02 03:04:06 2026] [core:error] two\n", "", []string{"[Fri Jan 02 03:04:05 2026] [core:error] one", "[Fri Jan 02 03:04:06 2026] [core:error] two"}, nil},
+		{"text in braces", "/v1/ingest", "", "{x} one\n{y} two\n", "", []string{"{x} one", "{y} two"}, nil},
 		{"syslog", "/v1/ingest?format=syslog", "text/plain", "<13>one\r\n<14>two", "syslog", []string{"<13>one", "<14>two"}, nil},
 		{"text with continuation", "/v1/ingest?format=text", "", "2026-01-02 03:04:05 one\n\tat x\n2026-01-02 03:04:06 two\n", "text", []string{"2026-01-02 03:04:05 one\n\tat x", "2026-01-02 03:04:06 two"}, nil},
 		{"XML", "/v1/ingest?format=xml", "application/xml", "<?xml version=\"1.0\"?><Events>" + windowsEvent + "\n" + windowsEvent + "</Events>", "xml", []string{windowsEvent, windowsEvent}, nil},
@@ -318,7 +320,7 @@ func FuzzFrames(f *testing.F) {
 		}
 		if name == "" {
 			var want [][]byte
-			for line := range bytes.Lines(bytes.TrimPrefix(body, []byte(bom))) {
+			for line := range bytes.Lines(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) {
 				line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 				if len(bytes.TrimSpace(line)) > 0 && len(bytes.Trim(line, " \t\r\n")) > 0 {
 					want = append(want, line)
