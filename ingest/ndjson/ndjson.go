@@ -5,10 +5,10 @@
 //
 // How a body is cut is told by ?format=, else by its Content-Type, else by how
 // it begins: JSON for what begins as an object or an array of objects, lines of
-// any text for all else. A line or
-// element that cannot be framed, or is too large, goes to quarantine and counts
-// as accepted; so the number in the answer is that of all records of the body.
-// A request is refused as a whole only, with {"error":{"code","message"}}.
+// any text for all else. A line or element that cannot be framed, or is too
+// large, goes to quarantine and counts as accepted; so the number in the answer
+// is that of all records of the body. A request is refused as a whole only,
+// with {"error":{"code","message"}}.
 //
 // A body has at most [ingest.RequestEventsMax] records and the bytes of
 // package httpin. The handler is safe for concurrent use.
