@@ -23,10 +23,12 @@ import (
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/format/formats"
 	"github.com/tiercel-io/tiercel/format/hec"
+	"github.com/tiercel-io/tiercel/format/otlp"
 	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/metric"
 	"github.com/tiercel-io/tiercel/pipeline/stream"
 	"github.com/tiercel-io/tiercel/quarantine"
+	"github.com/tiercel-io/tiercel/store"
 )
 
 // serveFlags are the flags of serve: a way to say without a file what is said
@@ -169,6 +171,8 @@ func (s *server) open() error {
 		SegmentBytes: int64(s.cfg.Log.SegmentBytes), Reserve: int64(s.cfg.Log.ReserveBytes), Logger: s.logger,
 		Retention: segment.Retention{Bytes: int64(s.cfg.Log.RetentionBytes), Age: s.cfg.Log.RetentionAge},
 		OnSync:    func(d time.Duration, _ int) { s.metrics.LogSync.Observe(d.Seconds()) },
+		// What was acknowledged becomes detections also while new data is refused.
+		Essential: func(p store.Partition) bool { return p.Kind == stream.KindMatches },
 	})
 	if err != nil {
 		return &codedError{exitInput, fmt.Errorf("open the log: %w", err)}
@@ -275,7 +279,7 @@ func (s *server) source(t event.Tenant, name string) stream.Source {
 }
 
 // liveFormats are formats that only senders' envelopes have.
-func liveFormats() []format.Format { return []format.Format{hec.Format()} }
+func liveFormats() []format.Format { return []format.Format{hec.Format(), otlp.Format()} }
 
 func formatByName(name string) (format.Format, bool) {
 	for _, f := range liveFormats() {

@@ -14,6 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
 	"github.com/tiercel-io/tiercel/access"
 	"github.com/tiercel-io/tiercel/api"
 	"github.com/tiercel-io/tiercel/config"
@@ -23,6 +26,7 @@ import (
 	"github.com/tiercel-io/tiercel/ingest/hec"
 	"github.com/tiercel-io/tiercel/ingest/httpin"
 	"github.com/tiercel-io/tiercel/ingest/ndjson"
+	"github.com/tiercel-io/tiercel/ingest/otlp"
 	"github.com/tiercel-io/tiercel/ingest/syslog"
 )
 
@@ -102,6 +106,7 @@ func (s *server) receivers(p *parts) error {
 	bulk := elastic.New(elastic.Options{Front: front, Version: s.cfg.Receivers.Elastic.Version, Prefixes: []string{"/elastic"}})
 	collector := hec.New(hec.Options{Front: front})
 	lines := ndjson.New(ndjson.Options{Front: front})
+	logs := otlp.New(otlp.Options{Front: front, Sink: s.gate, BodyBytesMax: int(s.cfg.Limits.BodyBytes)})
 	routes, err := api.New(api.Config{
 		Clock: s.world.Clock, Log: s.logger, Metrics: s.metrics, Tenants: s.tenants, Access: authorizer{s.tokens}, Tokens: tokenKeeper{s.tokens},
 		Audit: s.audit, Detections: s.attached(), Quarantine: s.quarantine, Node: s, Webhooks: s.outbox.api(), Stopped: p.ctx.Done(),
@@ -118,6 +123,8 @@ func (s *server) receivers(p *parts) error {
 			collector.ServeHTTP(w, r)
 		case path == ndjson.Path || strings.HasPrefix(path, ndjson.Path+"/"):
 			lines.ServeHTTP(w, r)
+		case path == otlp.Path:
+			logs.ServeHTTP(w, r)
 		case path == "/livez", path == "/readyz", path == "/healthz", strings.HasPrefix(path, "/-/"):
 			probes.ServeHTTP(w, r)
 		default:
@@ -136,10 +143,19 @@ func (s *server) receivers(p *parts) error {
 	if err := s.listen(p, "receivers.hec.listen", s.cfg.Receivers.HEC.Listen, s.cfg.HTTP.TLS, front.Harden(collector)); err != nil {
 		return err
 	}
+	if err := s.listen(p, "receivers.otlp.http", s.cfg.Receivers.OTLP.HTTP, s.cfg.HTTP.TLS, front.Harden(logs)); err != nil {
+		return err
+	}
+	if err := s.grpc(p, logs); err != nil {
+		return err
+	}
 	for i := range s.cfg.Receivers.Syslog {
 		if err := s.syslog(p, &s.cfg.Receivers.Syslog[i]); err != nil {
 			return err
 		}
+	}
+	if err := s.files(p); err != nil {
+		return err
 	}
 	p.start(func(ctx context.Context) error { return s.tokens.Run(ctx, s.logger) })
 	p.start(s.outbox.run)
@@ -187,6 +203,51 @@ func (s *server) listen(p *parts, key, address string, certificate config.TLS, h
 		return <-stopped
 	})
 	return nil
+}
+
+// grpc serves OTLP over gRPC, if it has a port.
+func (s *server) grpc(p *parts, logs *otlp.Receiver) error {
+	address := s.cfg.Receivers.OTLP.GRPC
+	if address == "" {
+		return nil
+	}
+	options := logs.ServerOptions()
+	if s.cfg.HTTP.TLS.On() {
+		tlsConfig, err := s.tls(s.cfg.HTTP.TLS)
+		if err != nil {
+			return err
+		}
+		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
+	}
+	l, err := s.world.Net.Listen(p.ctx, "tcp", address)
+	if err != nil {
+		return &codedError{exitInput, fmt.Errorf("receivers.otlp.grpc: %w; another program, or another tiercel, may have the port", err)}
+	}
+	srv := grpc.NewServer(options...)
+	logs.Register(srv)
+	p.start(func(ctx context.Context) error {
+		stopped := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			defer close(stopped)
+			hard := context.AfterFunc(expiry(ctx, stopWait), srv.Stop)
+			srv.GracefulStop()
+			hard()
+		})
+		err := srv.Serve(limitListener(l, s.cfg.Limits.Connections))
+		if stop() { // it ended by itself
+			return fmt.Errorf("receivers.otlp.grpc: %w", err)
+		}
+		<-stopped
+		return nil
+	})
+	return nil
+}
+
+// expiry is a context that ends after d, whatever ctx does.
+func expiry(ctx context.Context, d time.Duration) context.Context {
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
+	context.AfterFunc(late, cancel)
+	return late
 }
 
 // limitListener lets n connections be open at a time; others wait in the

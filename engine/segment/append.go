@@ -48,14 +48,15 @@ func (l *Log) Append(entries []store.Entry) ([]int64, error) {
 	if size > queueBytesMax {
 		return nil, fmt.Errorf("append to log: %d entries of together %d bytes, more than the %d of one call; append them in several", len(entries), size, queueBytesMax)
 	}
-	if l.full.Load() && l.cfg.Clock.Now().UnixNano() < l.nextLook.Load() {
+	essential := l.essential(entries)
+	if !essential && l.full.Load() && l.cfg.Clock.Now().UnixNano() < l.nextLook.Load() {
 		return nil, store.ErrFull
 	}
 	if err := l.queue.enter(size); err != nil {
 		return nil, err
 	}
 	defer l.queue.leave(size)
-	c := &call{frames: make([]pending, len(entries)), offsets: make([]int64, len(entries)), done: make(chan error, 1)}
+	c := &call{frames: make([]pending, len(entries)), offsets: make([]int64, len(entries)), essential: essential, done: make(chan error, 1)}
 	taken := make([]*[]byte, 0, len(entries))
 	for i := range entries {
 		b, p := l.encode(&entries[i])
@@ -74,6 +75,19 @@ func (l *Log) Append(entries []store.Entry) ([]int64, error) {
 		return nil, err
 	}
 	return c.offsets, nil
+}
+
+// essential reports whether all entries may use the reserve of the disk.
+func (l *Log) essential(entries []store.Entry) bool {
+	if l.cfg.Essential == nil {
+		return false
+	}
+	for i := range entries {
+		if !l.cfg.Essential(entries[i].Partition) {
+			return false
+		}
+	}
+	return true
 }
 
 func (l *Log) check(e *store.Entry) error {

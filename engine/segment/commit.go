@@ -115,8 +115,17 @@ func (l *Log) commit(calls []*call) {
 		size += call.bytes
 	}
 	if !l.room(size, now) {
-		answer(calls, func(*call) error { return store.ErrFull })
-		return
+		var rest []*call
+		for _, c := range calls {
+			if c.essential {
+				rest = append(rest, c)
+			} else {
+				answer([]*call{c}, func(*call) error { return store.ErrFull })
+			}
+		}
+		if calls = rest; len(calls) == 0 {
+			return
+		}
 	}
 	if c.live == nil {
 		if err := l.begin(now); err != nil {

@@ -218,8 +218,12 @@ func TestDiskNearlyFull(t *testing.T) {
 	fs, clk := &usageFS{FS: vfs.NewMem()}, newClock()
 	fs.total.Store(100 << 30)
 	const reserve = 100 << 30 / 50
-	l := closing(t, mustOpen(t, Config{FS: fs, Dir: logDir, Clock: clk, Tenants: tenants}))
+	l := closing(t, mustOpen(t, Config{
+		FS: fs, Dir: logDir, Clock: clk, Tenants: tenants,
+		Essential: func(p store.Partition) bool { return p.Kind == "matches" },
+	}))
 	p := store.Partition{Tenant: tenants.All()[0], Kind: "events", Source: "s"}
+	matches := store.Partition{Tenant: p.Tenant, Kind: "matches", Source: "s"}
 	one := func() error {
 		_, err := l.Append([]store.Entry{{Partition: p, Payload: []byte("x")}})
 		return err
@@ -242,6 +246,12 @@ func TestDiskNearlyFull(t *testing.T) {
 	}
 	if !l.Stats().Full {
 		t.Error("the log does not say that it is full")
+	}
+	// What is essential uses the reserve, alone only.
+	_, err := l.Append([]store.Entry{{Partition: matches, Payload: []byte("x")}})
+	must(t, err)
+	if _, err := l.Append([]store.Entry{{Partition: matches}, {Partition: p}}); !errors.Is(err, store.ErrFull) {
+		t.Fatalf("essential and new data together: %v", err)
 	}
 	// A little room is not enough to begin again.
 	fs.used.Store(100<<30 - reserve - 8<<20)

@@ -55,6 +55,10 @@ type Config struct {
 	// of 256 MiB and 2 % of the disk, but at most a quarter of it; negative is
 	// none.
 	Reserve int64
+	// Essential, if not nil, tells the partitions that may use the reserve: what
+	// must still be written when new data is refused. A call counts as essential
+	// when all its entries are.
+	Essential func(store.Partition) bool
 	// Compression is S2 unless said otherwise.
 	Compression Compression
 	// OnSync, if not nil, is told how long each write with its sync took and

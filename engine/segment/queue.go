@@ -11,7 +11,9 @@ type call struct {
 	frames  []pending
 	bytes   int64
 	offsets []int64
-	done    chan error
+	// essential: it may use the reserve.
+	essential bool
+	done      chan error
 }
 
 // pending is an encoded frame: head bytes, of which the committer fills in
