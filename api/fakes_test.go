@@ -330,13 +330,13 @@ func (n *fakeNode) Status(event.Tenant) Status {
 	if n.panics {
 		panic("a fault of ours")
 	}
-	return Status{Version: "1", UptimeSeconds: 5, Ready: n.err == nil, Checks: []Check{{Name: "log", OK: n.err == nil, Detail: "takes\nwrites"}}}
+	return Status{Version: "1", UptimeSeconds: 5, Ready: n.err == nil, Checks: []Check{{Name: "log", OK: n.err == nil, Detail: "takes\nwrites"}}, Rates: Rates{EventsPerSecond: 1000, MatchesPerSecond: 5}}
 }
 
 func (n *fakeNode) Sources(t event.Tenant) []Source {
 	var list []Source
 	for _, tenant := range n.of(t) {
-		list = append(list, Source{Name: canary(tenant), Tenant: tenant.String(), LastEvent: start})
+		list = append(list, Source{Name: canary(tenant), Tenant: tenant.String(), LastEvent: start, EventsPerSecond: 10, BytesPerSecond: 100})
 	}
 	return list
 }

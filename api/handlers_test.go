@@ -258,6 +258,31 @@ func TestRuleStats(t *testing.T) {
 	}
 }
 
+// A tenant sees the rates of its own sources, and that a check fails, but not
+// why: the reason may name what is another's.
+func TestStatusOfATenant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	status := func(token, query string) StatusReport {
+		var r StatusReport
+		if err := json.Unmarshal(w.ask("GET", v1+"/status?"+query, token, "").Body.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	all := status("all-read", "")
+	if all.Rates.EventsPerSecond != 1000 || all.Checks[0].Detail == "" || len(all.Sources) != 2 {
+		t.Errorf("of all tenants: %+v", all)
+	}
+	own := status("alpha-read", "")
+	if want := (Rates{EventsPerSecond: 10, BytesPerSecond: 100}); own.Rates != want || own.Checks[0].Detail != "" || len(own.Sources) != 1 || !own.Ready {
+		t.Errorf("of one: %+v", own)
+	}
+	if chosen := status("all-read", "tenant=alpha"); chosen.Rates != own.Rates || len(chosen.Sources) != 1 {
+		t.Errorf("of a chosen one: %+v", chosen)
+	}
+}
+
 func TestErrorsOfStores(t *testing.T) {
 	t.Parallel()
 	const inner = "open /secret/path: canary"
@@ -460,7 +485,5 @@ func TestAdmin(t *testing.T) {
 var (
 	_ Quarantine = (*quarantine.Store)(nil)
 	_ Detections = detectionStore{(*detection.Store)(nil)}
-	_ Authorizer = accessStore{}
-	_ Tokens     = accessStore{}
-	_ Prober     = (Node)(nil)
+	_ Prober     = Node(nil)
 )

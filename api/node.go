@@ -16,7 +16,9 @@ import (
 // ErrConflict, ErrUnsupported, ErrFull), *ingest.Busy, or any other, which the
 // client sees as an internal error without its text.
 type Node interface {
-	// Status is cheap: it is asked by probes and by people's eyes each second.
+	// Status is cheap: it is asked by probes and by people's eyes each second. Its
+	// rates may be of all tenants whichever is asked for; one tenant is shown
+	// what its sources add up to instead.
 	Status(t event.Tenant) Status
 	// Sources lists the configured and the seen feeds by tenant and name.
 	Sources(t event.Tenant) []Source
@@ -60,10 +62,10 @@ type Check struct {
 type Rates struct {
 	EventsPerSecond      float64 `json:"events_per_second" doc:"Records acknowledged."`
 	BytesPerSecond       float64 `json:"bytes_per_second" doc:"Bytes acknowledged, inflated."`
-	EvaluatedPerSecond   float64 `json:"evaluated_per_second" doc:"Records that the rules were asked of."`
-	QuarantinedPerSecond float64 `json:"quarantined_per_second"`
-	MatchesPerSecond     float64 `json:"matches_per_second"`
-	DetectionsPerMinute  float64 `json:"detections_per_minute"`
+	EvaluatedPerSecond   float64 `json:"evaluated_per_second,omitempty" doc:"Records that the rules were asked of; only over all tenants, as those that follow."`
+	QuarantinedPerSecond float64 `json:"quarantined_per_second,omitempty"`
+	MatchesPerSecond     float64 `json:"matches_per_second,omitempty"`
+	DetectionsPerMinute  float64 `json:"detections_per_minute,omitempty"`
 }
 
 // Source is how one feed is doing.

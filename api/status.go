@@ -18,7 +18,20 @@ type statusOutput struct{ Body StatusReport }
 
 func (s *server) getStatus(_ context.Context, c *caller, _ *statusInput) (*statusOutput, error) {
 	report := StatusReport{Status: s.node.Status(c.tenant), Sources: full(s.node.Sources(c.tenant))}
-	report.Checks = full(report.Checks)
+	report.Checks = full(slices.Clone(report.Checks))
+	if !c.tenant.IsZero() {
+		// The node's rates are of all tenants together.
+		report.Rates = Rates{}
+		for i := range report.Sources {
+			report.Rates.EventsPerSecond += report.Sources[i].EventsPerSecond
+			report.Rates.BytesPerSecond += report.Sources[i].BytesPerSecond
+		}
+	}
+	if !c.principal.Tenant.IsZero() {
+		for i := range report.Checks {
+			report.Checks[i].Detail = ""
+		}
+	}
 	return &statusOutput{report}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tiercel-io/tiercel/api"
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/pack"
 	"github.com/tiercel-io/tiercel/report"
@@ -86,7 +87,13 @@ func referencePages(root *cobra.Command) ([]page, error) {
 	if err != nil {
 		return nil, err
 	}
+	document, err := api.Document()
+	if err != nil {
+		return nil, err
+	}
 	return []page{
+		{"api.md", "# HTTP API\n" + generated + "\n" + api.Reference()},
+		{"openapi.json", string(document)},
 		{"cli.md", cliPage(root)},
 		{"config.md", configPage()},
 		{"formats.md", formatsPage()},
