@@ -1,6 +1,7 @@
 // Package files finds the files that paths name, in one order for all who read
 // them: the scan of a folder and its import see the same files, one after the
-// other in the same order.
+// other in the same order. Nothing is kept but the names of the folders on the
+// way, whose nesting is bounded. It is safe for concurrent use.
 package files
 
 import (
