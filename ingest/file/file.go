@@ -193,6 +193,13 @@ var errSave = errors.New("cannot save where reading stands")
 // nil. What cannot be read is a problem and not an error. The error of an import
 // is that its checkpoint could not be saved.
 func (s *Source) Run(ctx context.Context) error {
+	defer func() {
+		if s.dirty {
+			if err := s.save(); err != nil {
+				s.problem("", err)
+			}
+		}
+	}()
 	if s.o.Mode == Import {
 		err := s.importSet(ctx)
 		if ctx.Err() != nil {

@@ -5,9 +5,12 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/tiercel-io/tiercel/ingest"
 )
@@ -363,6 +366,45 @@ func TestNoLogIsToldOnce(t *testing.T) {
 	b.settle()
 	b.settle()
 	if len(b.told) != 1 || !strings.Contains(b.told[0], "not a log") {
+		t.Errorf("%q", b.told)
+	}
+}
+
+// denied is a file system that refuses to open a file.
+type denied struct {
+	vfs.FS
+	path string
+}
+
+func (d *denied) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if name == d.path {
+		return nil, fs.ErrPermission
+	}
+	return d.FS.Open(name, opts...)
+}
+
+func TestUnreadableIsToldOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "/log")
+	d := &denied{FS: b.fs, path: "/log/a.json"}
+	b.o.Env.FS = d
+	b.restart()
+	b.write("/log/a.json", text(lines(0, 2)))
+	b.write("/log/b.json", text(lines(2, 4)))
+	b.settle()
+	b.grow("/log/a.json", text(lines(4, 5)))
+	b.settle()
+	if len(b.told) != 1 || !strings.Contains(b.told[0], "/log/a.json") {
+		t.Errorf("%q", b.told)
+	}
+	b.has(lines(2, 4)...)
+	d.path = ""
+	b.settle()
+	b.hasAll(lines(0, 5)...)
+	d.path = "/log/a.json"
+	b.grow("/log/a.json", text(lines(5, 6)))
+	b.settle()
+	if len(b.told) != 2 {
 		t.Errorf("%q", b.told)
 	}
 }

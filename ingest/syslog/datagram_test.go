@@ -223,6 +223,18 @@ func TestKernelTable(t *testing.T) {
 		if n, err := kernelDrops(vfs.Default, c.LocalAddr()); err != nil || n != 0 {
 			t.Errorf("%d, %v", n, err)
 		}
+		// Nobody reads, so the socket's buffer fills.
+		d, err := net.Dial("udp", c.LocalAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		for range 5000 {
+			_, _ = d.Write(make([]byte, 8000))
+		}
+		if n, err := kernelDrops(vfs.Default, c.LocalAddr()); err != nil || n == 0 {
+			t.Errorf("%d, %v", n, err)
+		}
 	}
 }
 
