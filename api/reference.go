@@ -23,7 +23,7 @@ func Reference() string {
 		fmt.Fprintf(&b, "| `%s %s` | %s | %s | %s | %d |\n", r.method, r.path, r.summary, r.permission, r.scope, r.bodyMax)
 	}
 	b.WriteString("\nChanges, and attempts at them that were refused, are recorded in the audit log. Requests of one kind at the same time are bounded:")
-	for i, c := range []cost{costLight, costScan, costHeavy, costStream} {
+	for i, c := range []cost{costScan, costHeavy, costStream, costLight} {
 		var names []string
 		for j := range routes {
 			if routes[j].cost == c && c != costLight {

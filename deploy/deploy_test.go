@@ -342,6 +342,9 @@ func TestUnitIsConfined(t *testing.T) {
 			t.Errorf("%s is %q, want %q", k, got, want)
 		}
 	}
+	if v, ok := set["ExecReload"]; ok {
+		t.Errorf("it reloads with %q, and a signal would end it", v)
+	}
 	if !strings.HasPrefix(set["ExecStart"], "/usr/bin/tiercel serve") {
 		t.Errorf("it starts %q", set["ExecStart"])
 	}
