@@ -18,8 +18,8 @@ help: ## list these targets
 build: ## build bin/tiercel
 	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/tiercel ./cmd/tiercel
 
-demo: build ## scan made-up logs of a small intrusion with the shipped rules
-	@bin/tiercel scan demo/logs --stats
+demo: build ## start a server, send it a scenario as an agent would, watch what it finds
+	@bin/tiercel demo
 
 test: ## run all tests; with TIERCEL_CORPUS set, against the real corpora too
 	@go test -timeout 30m $(TESTFLAGS) ./...

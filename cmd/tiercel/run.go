@@ -128,7 +128,7 @@ func newRoot(p *process) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newScan(p), newRule(p), newPack(p), newScenario(p), newDetections(p), newQuarantine(p), newLiveStats(p), newServe(p), newBackup(p), newRestore(p), newConfig(p), newToken(p), newSend(p), newDoctor(p), newVersion(p), newDocs(p))
+	root.AddCommand(newScan(p), newRule(p), newPack(p), newScenario(p), newDetections(p), newQuarantine(p), newLiveStats(p), newServe(p), newDemo(p), newBackup(p), newRestore(p), newConfig(p), newToken(p), newSend(p), newDoctor(p), newVersion(p), newDocs(p))
 	return root
 }
 

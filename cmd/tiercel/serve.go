@@ -55,7 +55,7 @@ func newServe(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return serve(c.Context(), p, cfg)
+			return newServer(p, cfg).serve(c.Context())
 		},
 	}
 	flags := c.Flags()
@@ -117,6 +117,32 @@ type server struct {
 	audit      *auditLog
 	outbox     *outbox
 	started    time.Time
+
+	// addresses are those that were opened, by the setting that names them.
+	addresses map[string]string
+	// ready runs beside the rest once everything is open; may be nil.
+	ready func(context.Context) error
+}
+
+func newServer(p *process, cfg *config.Config) *server {
+	s := &server{
+		p: p, cfg: cfg, world: p.world, metrics: metric.New(), started: p.world.Clock.Now(), addresses: make(map[string]string),
+		logger: newLogger(p.stderr, cfg.Observability),
+	}
+	s.metrics.BuildInfo.WithLabelValues(version, revision()).Set(1)
+	return s
+}
+
+// revision is the commit that the binary was built from, where that is known.
+func revision() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, kv := range info.Settings {
+			if kv.Key == "vcs.revision" {
+				return kv.Value
+			}
+		}
+	}
+	return ""
 }
 
 // serveGCPercent lets the heap double: batches are large and short-lived, and a
@@ -124,23 +150,12 @@ type server struct {
 const serveGCPercent = 100
 
 // serve runs until ctx ends.
-func serve(ctx context.Context, p *process, cfg *config.Config) error {
+func (s *server) serve(ctx context.Context) error {
 	debug.SetGCPercent(serveGCPercent)
-	s := &server{p: p, cfg: cfg, world: p.world, metrics: metric.New(), started: p.world.Clock.Now()}
-	s.logger = newLogger(p.stderr, cfg.Observability)
-	revision := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, kv := range info.Settings {
-			if kv.Key == "vcs.revision" {
-				revision = kv.Value
-			}
-		}
+	err := s.open()
+	if err == nil {
+		err = s.run(ctx)
 	}
-	s.metrics.BuildInfo.WithLabelValues(version, revision).Set(1)
-	if err := s.open(); err != nil {
-		return errors.Join(err, s.close())
-	}
-	err := s.run(ctx)
 	return errors.Join(err, s.close())
 }
 

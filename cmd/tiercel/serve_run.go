@@ -47,6 +47,9 @@ func (s *server) run(ctx context.Context) error {
 	if err == nil {
 		err = s.greet()
 	}
+	if err == nil && s.ready != nil {
+		parts.start(s.ready)
+	}
 	if err != nil {
 		parts.cancel()
 	}
@@ -173,7 +176,9 @@ func (s *server) listen(p *parts, key, address string, certificate config.TLS, h
 	if err != nil {
 		return &codedError{exitInput, fmt.Errorf("%s: %w; another program, or another tiercel, may have the port", key, err)}
 	}
+	s.addresses[key] = l.Addr().String()
 	srv := httpin.Server(h)
+	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: s.cfg.Limits.HTTP2Streams}
 	srv.ReadHeaderTimeout, srv.IdleTimeout = s.cfg.Limits.HeaderTimeout, s.cfg.Limits.IdleTimeout
 	srv.MaxHeaderBytes = int(s.cfg.Limits.HeaderBytes)
 	l = limitListener(l, s.cfg.Limits.Connections)
@@ -443,7 +448,7 @@ const defaultSource = "default"
 
 // greet makes the first tokens and says where the server is.
 func (s *server) greet() error {
-	fmt.Fprintf(s.p.stderr, "tiercel %s listens on %s, data in %s\n", version, s.cfg.HTTP.Listen, s.cfg.Data)
+	fmt.Fprintf(s.p.stderr, "tiercel %s listens on %s, data in %s\n", version, s.addresses["http.listen"], s.cfg.Data)
 	if s.tokens.HasAdmin() {
 		return nil
 	}
