@@ -183,7 +183,7 @@ func TestResume(t *testing.T) {
 func atOnce(t *testing.T, f format.Format, text string) (out map[int64][]copied, problems int) {
 	t.Helper()
 	out = map[int64][]copied{}
-	s, p := f.NewSplitter(strings.NewReader(text), format.Options{}), f.NewParser(format.Options{})
+	s, p := f.Resume(strings.NewReader(text), format.Options{}, format.Place{}), f.NewParser(format.Options{})
 	for {
 		var b format.Block
 		err := s.Next(&b)
@@ -240,7 +240,7 @@ func growing(t *testing.T, f format.Format, text string, step int) (out map[int6
 				problems++
 			}
 		}
-		if at = s.Rest(); int(at.Offset) > end || at.Line != int64(strings.Count(text[:at.Offset], "\n")) {
+		if at = s.Rest(); int(at.Offset) > end || end < len(text) && at.Line != int64(strings.Count(text[:at.Offset], "\n")) {
 			t.Fatalf("%s: rest %+v behind %d", f.Name, at, end)
 		}
 		if f.AppendContext != nil {
@@ -251,6 +251,28 @@ func growing(t *testing.T, f format.Format, text string, step int) (out map[int6
 		}
 	}
 	return out, problems
+}
+
+// The same for any text, where nothing is decided by how a stream begins, and
+// nothing is given up after a number of faults.
+func FuzzResume(f *testing.F) {
+	for _, s := range changing {
+		f.Add(s.text, 1)
+		f.Add(s.text, 2)
+	}
+	f.Fuzz(func(t *testing.T, text string, step int) {
+		if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") || strings.HasPrefix(text, "\xef\xbb\xbf") || len(text) > 1<<16 {
+			return // transcoded, or its positions moved
+		}
+		for _, name := range []string{"json", "syslog", "zeek", "w3c", "auditd"} {
+			kind, _ := ByName(name)
+			want, problems := atOnce(t, kind, text)
+			got, found := growing(t, kind, text, 1+step&7)
+			if diff := cmp.Diff(want, got); diff != "" || problems != found {
+				t.Fatalf("%s (-at once +growing), %d and %d problems:\n%s", name, problems, found, diff)
+			}
+		}
+	})
 }
 
 // ended gives no bytes and an error.
