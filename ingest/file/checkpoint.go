@@ -52,6 +52,8 @@ type tracked struct {
 	changed time.Time
 	looked  bool
 	moved   bool
+	// lead is the beginning of the file, up to leadBytes.
+	lead []byte
 	// ignored says that as it is now it is no log.
 	ignored bool
 }

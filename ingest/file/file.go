@@ -273,7 +273,7 @@ func (s *Source) head(path string) ([]byte, error) {
 	if err != nil {
 		return nil, files.Plain(err)
 	}
-	if s.heads != nil {
+	if s.heads != nil && len(s.heads) < headsMax {
 		s.heads[path] = b
 	}
 	return b, nil

@@ -68,13 +68,21 @@ func (s *Source) match(list []files.File, now time.Time) map[string]*tracked {
 			t.gone, s.dirty = now, true
 		}
 	}
+	var near *neighbours
 	for _, f := range list {
-		if found[f.Path] != nil || f.Size == 0 || len(s.tracked) >= TrackedMax || s.copies(f, byPath, found) {
+		if found[f.Path] != nil || f.Size == 0 || len(s.tracked) >= TrackedMax {
+			continue
+		}
+		if near == nil {
+			near = s.neighbours(list, found)
+		}
+		if near.copies(f, byPath) {
 			continue
 		}
 		t := &tracked{path: f.Path, shard: shardOf(f.Path)}
 		s.tracked = append(s.tracked, t)
 		found[f.Path] = t
+		near.add(t)
 	}
 	kept := len(s.tracked)
 	s.tracked = slices.DeleteFunc(s.tracked, func(t *tracked) bool {
@@ -82,46 +90,6 @@ func (s *Source) match(list []files.File, now time.Time) map[string]*tracked {
 	})
 	s.dirty = s.dirty || len(s.tracked) < kept
 	return found
-}
-
-// copies reports whether a file that is not known holds nothing but the
-// beginning of one that is and has not moved, judged by its first and last
-// bytes: a copy in the making, which is of interest once the original is cut
-// short, or the copy goes its own way.
-func (s *Source) copies(f files.File, byPath map[string]files.File, found map[string]*tracked) bool {
-	head, err := s.head(f.Path)
-	if err != nil {
-		return false
-	}
-	for path, t := range found {
-		original := byPath[path]
-		if t.whole || path == f.Path || original.Size < f.Size {
-			continue
-		}
-		first, err := s.head(path)
-		if err == nil && bytes.HasPrefix(first, head) && s.sameEnd(f.Path, path, f.Size) {
-			return true
-		}
-	}
-	return false
-}
-
-// sameEnd reports whether two files have the same bytes before an offset, as
-// many as a fingerprint covers.
-func (s *Source) sameEnd(a, b string, offset int64) bool {
-	var ends [2][]byte
-	for i, path := range []string{a, b} {
-		f, err := s.o.Env.FS.Open(path)
-		if err != nil {
-			return false
-		}
-		from := max(0, offset-event.FingerprintBytes)
-		ends[i], err = readAt(f, nil, from, int(offset-from))
-		if closed := f.Close(); err != nil || closed != nil {
-			return false
-		}
-	}
-	return bytes.Equal(ends[0], ends[1])
 }
 
 // same reports whether the file at a tracked path is still the one that was
