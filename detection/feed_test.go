@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -130,7 +131,9 @@ func TestFeedNumbersAreNotGivenTwiceAfterACrash(t *testing.T) {
 	if _, err := s.Put(a, []*Detection{made("lost0", "v1", Final, 1)}, nil, store.Durable); err != nil {
 		t.Fatal(err)
 	}
-	list, err := s.Feed(a, after).Next(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	list, err := s.Feed(a, after).Next(ctx)
 	if err != nil || len(list) != 1 || list[0].ID != "lost0" {
 		t.Fatal(list, err)
 	}

@@ -119,7 +119,7 @@ func (f *feed) load(s *Store, t event.Tenant) error {
 		return fmt.Errorf("read the detections' feed: its counter has %d bytes, not 16", len(d.Value))
 	default:
 		f.feedCounter = feedCounter{binary.BigEndian.Uint64(d.Value), binary.BigEndian.Uint64(d.Value[8:])}
-		_ = f
+		f.Last = max(f.Last, f.Reserved)
 		f.version = d.Version
 	}
 	f.loaded = true

@@ -170,6 +170,10 @@ func TestRetryAfter(t *testing.T) {
 		if n := len(w.requests()); n != 1 {
 			t.Errorf("%d requests within the silence", n)
 		}
+		// The row holds it too, over a restart.
+		if l := w.list(Filter{}); len(l) != 2 || l[0].NextAttempt.Sub(l[0].LastAttempt) < 10*time.Minute {
+			t.Errorf("%+v", l)
+		}
 		time.Sleep(2 * time.Minute)
 		if n := len(w.requests()); n != 3 || len(w.list(Filter{})) != 0 {
 			t.Errorf("%d requests", n)

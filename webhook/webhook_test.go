@@ -169,6 +169,9 @@ func TestTenantsAreApart(t *testing.T) {
 		if n := len(w.requests()); n != 0 {
 			t.Errorf("%d notifications of another tenant's detection", n)
 		}
+		if p, err := w.outbox.List(w.other, Filter{}); err != nil || len(p.Deliveries) != 0 {
+			t.Errorf("%+v, %v", p, err)
+		}
 		stop()
 	})
 }
