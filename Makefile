@@ -7,13 +7,14 @@ FUZZTIME ?= 10m
 BENCH ?= .
 BENCHTIME ?= 3x
 TESTFLAGS ?=
+SERVELOAD ?=
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 TOOL := go tool -modfile=tools/go.mod
 # Go files of the product and its tests, without the fixtures that are not meant to build.
 GOFILES := git ls-files -co --exclude-standard -- '*.go' ':!testdata/arch'
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/tiercel
 	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/tiercel ./cmd/tiercel
@@ -64,6 +65,11 @@ bench: ## speed, memory and allocations, next to a bare JSON parse of the same b
 	   go test -run '^$$' -bench 'Hits' -benchtime 2000000x ./detect/correlate; \
 	   go test -run '^$$' -bench 'MillionGroups|Snapshot|Flood' -benchtime 1x -timeout 30m ./detect/correlate; } | go run -C tools ./benchtable
 
+bench-serve: build ## serve under load: rate, time to detection, overload, idle, start; SERVELOAD for shorter runs and more
+	@test -n "$${TIERCEL_CORPUS:-}" || { echo 'set TIERCEL_CORPUS to the unpacked corpora'; exit 2; }
+	@go build -C tools -o ../bin/serveload ./serveload
+	@bin/serveload $(SERVELOAD)
+
 torture: ## run the correlation engine against its oracle, 100,000 times
 	@env -u TIERCEL_CORPUS go test -count=1 -run '^TestFinalDetections$$' -timeout 60m ./detect/correlate -rapid.checks=5000
 
@@ -78,4 +84,4 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 clean: ## remove what make made
 	@rm -rf bin
 
-.PHONY: help build demo test check docs format format-check vet staticcheck arch race generated content bench torture fuzz clean
+.PHONY: help build demo test check docs format format-check vet staticcheck arch race generated content bench bench-serve torture fuzz clean
