@@ -242,7 +242,7 @@ func TestTokens(t *testing.T) {
 func TestRuleStats(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for query, want := range map[string]string{"": "b a c", "by=cost&limit=1": "b", "by=matches": "b c a", "by=detections": "c a b"} {
+	for query, want := range map[string]string{"": "b c a", "by=cost&limit=1": "b", "by=matches": "b c a", "by=detections": "c a b"} {
 		var got RuleFiguresList
 		rec := w.ask("GET", v1+"/rules/stats?"+query, "all-read", "")
 		if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {

@@ -137,7 +137,7 @@ func (s *Stored) Full(d *detection.Detection, events bool) error {
 	line("stored", "%s, changed %s", when(d.Created), when(d.Updated))
 	line("rule", "%s (%s)", d.Rule.ID, d.Rule.Kind)
 	if d.Rule.Description != "" {
-		line("about", "%s", d.Rule.Description)
+		line("about", "%s", strings.Join(strings.Fields(d.Rule.Description), " "))
 	}
 	if len(d.Rule.Tags) > 0 {
 		line("tags", "%s", strings.Join(d.Rule.Tags, ", "))

@@ -18,7 +18,7 @@ var anchor = time.Date(2026, 11, 22, 10, 0, 30, 0, time.UTC)
 func example() *detection.Detection {
 	return &detection.Detection{
 		ID: "3b9c", Revision: "r", Phase: "final", Seq: 4,
-		Rule:   detection.Rule{ID: "sigma-1", Title: "Many failed logons", Kind: "correlation", Level: "high", Description: "Guessing.", Tags: []string{"attack.t1110"}},
+		Rule:   detection.Rule{ID: "sigma-1", Title: "Many failed logons", Kind: "correlation", Level: "high", Description: "Guessing\n of passwords.\n", Tags: []string{"attack.t1110"}},
 		Reason: "12 failed logons of admin on DC01 within 5 minutes.", Group: []detection.Field{{Field: "@host", Value: "DC01"}, {Field: "User", Value: ""}},
 		FirstTime: anchor.Add(-time.Minute), LastTime: anchor, AnchorTime: anchor, Created: anchor, Updated: anchor.Add(time.Second),
 		Count: 12, Value: 12, Values: []string{"a", "b"}, Truncated: true, Children: []string{"c1"},
@@ -64,7 +64,7 @@ func TestStoredFull(t *testing.T) {
     note         the group was larger than its budget; count and evidence are lower bounds
     stored       2026-11-22 10:00:30Z, changed 2026-11-22 10:00:31Z
     rule         sigma-1 (correlation)
-    about        Guessing.
+    about        Guessing of passwords.
     tags         attack.t1110
     rests on     c1
 

@@ -457,6 +457,19 @@ odd  line of a firewall that tries
 func TestLiveStats(t *testing.T) {
 	t.Parallel()
 	s := newLiveServer(t)
+	s.says(t, exitDone, `tiercel  at http://127.0.0.1:8600, NOT READY, up 0.0s
+
+received       0.0 events/s, 0.00 MB/s
+evaluated      0.0 events/s
+quarantined    0.0 events/s
+found          0.0 matches/s, 0.0 detections/min
+
+source                               events/s       MB/s        lag   last event
+none yet
+
+cost        seconds      matches   detections  rule, of 0
+nothing measured yet
+`, "stats")
 	s.node.status = api.Status{
 		Version: "1.2.3", UptimeSeconds: 11550, Ready: false, Checks: []api.Check{{Name: "log", OK: true}, {Name: "disk", Detail: "nearly full"}},
 		Rates: api.Rates{EventsPerSecond: 1234.5, BytesPerSecond: 2.5e6, EvaluatedPerSecond: 1200, QuarantinedPerSecond: 0.1, MatchesPerSecond: 3, DetectionsPerMinute: 4},

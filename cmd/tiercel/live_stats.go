@@ -170,7 +170,12 @@ func (s *liveStats) sources(w io.Writer, now time.Time) {
 
 func (s *liveStats) rules(w io.Writer) {
 	fmt.Fprintf(w, "\n%-8s %10s %12s %12s  %s\n", "cost", "seconds", "matches", "detections", fmt.Sprintf("rule, of %d", s.Rules.Loaded))
+	shown := false
 	for _, r := range s.Rules.Rules {
+		if r.CostSeconds == 0 && r.Matches == 0 {
+			continue // it was not measured yet
+		}
+		shown = true
 		share := 0.0
 		if s.Rules.CostSeconds > 0 {
 			share = 100 * r.CostSeconds / s.Rules.CostSeconds
@@ -180,6 +185,9 @@ func (s *liveStats) rules(w io.Writer) {
 			state = ", " + report.Clean(r.State, 20)
 		}
 		fmt.Fprintf(w, "%6.1f %% %10.2f %12d %12d  %s (%s%s)\n", share, r.CostSeconds, r.Matches, r.Detections, report.Clean(r.Title, 60), report.Clean(r.Level, 13), state)
+	}
+	if !shown {
+		fmt.Fprintln(w, "nothing measured yet")
 	}
 }
 
