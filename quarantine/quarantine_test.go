@@ -322,6 +322,26 @@ func TestBudget(t *testing.T) {
 	})
 }
 
+func TestTrimRemovesNoMoreThanItMust(t *testing.T) {
+	t.Parallel()
+	f := fresh(t)
+	for n := range 5 {
+		f.put(entry(n, "s", "parse"))
+	}
+	total, err := f.store.Bytes(f.tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		budget int64
+		want   int
+	}{{total + 1, 0}, {total, 0}, {total - 1, 1}, {total * 4 / 5, 0}, {total * 3 / 5, 1}} {
+		if n, err := f.store.Trim(f.tenant, c.budget); n != c.want || err != nil {
+			t.Errorf("a budget of %d of %d removed %d, want %d: %v", c.budget, total, n, c.want, err)
+		}
+	}
+}
+
 func TestTrimOfWritesThatNeverCame(t *testing.T) {
 	t.Parallel()
 	f := fresh(t)

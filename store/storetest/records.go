@@ -287,7 +287,9 @@ func recordsDeleteRange(t *testing.T, s store.Records) {
 
 func recordsConcurrent(t *testing.T, s store.Records) {
 	a, _, _ := Tenants(t)
-	const workers, each = 8, 25
+	// Each call has documents enough that another can come between its check and
+	// its write, were they not one.
+	const workers, each, padding = 8, 25, 200
 	k := store.Key{Tenant: a, Kind: "k", ID: "counter"}
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -305,10 +307,14 @@ func recordsConcurrent(t *testing.T, s store.Records) {
 						return
 					}
 				}
-				err = s.Apply([]store.Write{
+				writes := []store.Write{
 					{Key: k, Value: fmt.Append(nil, n+1), If: &d.Version},
 					{Key: store.Key{Tenant: a, Kind: "done", ID: fmt.Sprintf("%d/%d", w, i)}, Value: []byte("1"), If: ptr(0)},
-				}, i%5 == 0)
+				}
+				for p := range padding {
+					writes = append(writes, store.Write{Key: store.Key{Tenant: a, Kind: "padding", ID: fmt.Sprintf("%d/%d", w, p)}, If: ptr(0)})
+				}
+				err = s.Apply(writes, i%5 == 0)
 				switch {
 				case err == nil:
 					i++
