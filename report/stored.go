@@ -127,7 +127,8 @@ func (s *Stored) Full(d *detection.Detection, events bool) error {
 		holds bool
 		text  string
 	}{
-		{d.Late, "a late event had a part in it"}, {d.Truncated, "the group was larger than its budget; count and evidence are lower bounds"},
+		{d.Late, "a late event had a part in it"},
+		{d.Truncated, "the group was larger than its budget; count and evidence are lower bounds"},
 		{d.Suppressed, "suppressed: an earlier detection stands for it"},
 	} {
 		if note.holds {
