@@ -34,6 +34,8 @@ type GateConfig struct {
 	Clock   env.Clock
 	Metrics *metric.Set
 	Logger  *slog.Logger
+	// Duplicate, if not nil, is told of batches that were acknowledged again.
+	Duplicate func(b *Batch)
 	// Shards is the number of partitions of a source; nil means one.
 	Shards func(t event.Tenant, source string) int
 	// Quota is a tenant's; nil means none.
@@ -282,6 +284,9 @@ func (g *Gate) Accept(ctx context.Context, b *Batch) error {
 		}
 		if p.err == nil {
 			g.cfg.Metrics.IngestDuplicates.WithLabelValues(b.Protocol).Inc()
+			if g.cfg.Duplicate != nil {
+				g.cfg.Duplicate(b)
+			}
 			return nil
 		}
 		return p.err

@@ -214,7 +214,7 @@ func (s *server) open() error {
 		return err
 	}
 	s.gate, err = ingest.NewGate(ingest.GateConfig{
-		Log: s.log, Clock: s.world.Clock, Metrics: s.metrics, Logger: s.logger, Backlog: s.node.Backlog,
+		Log: s.log, Clock: s.world.Clock, Metrics: s.metrics, Logger: s.logger, Backlog: s.node.Backlog, Duplicate: s.node.Duplicate,
 		BacklogBytesMax: int64(s.cfg.Limits.BacklogBytes), BytesInFlightMax: int64(s.cfg.Limits.InFlightBytes),
 		Shards: func(t event.Tenant, source string) int { return s.cfg.Source(t.String(), source).Shards },
 		Quota:  s.quota,

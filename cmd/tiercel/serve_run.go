@@ -108,6 +108,7 @@ func (s *server) receivers(p *parts) error {
 	})
 	bulk := elastic.New(elastic.Options{Front: front, Version: s.cfg.Receivers.Elastic.Version, Prefixes: []string{"/elastic"}})
 	collector := hec.New(hec.Options{Front: front})
+	context.AfterFunc(p.ctx, collector.Stop)
 	lines := ndjson.New(ndjson.Options{Front: front})
 	logs := otlp.New(otlp.Options{Front: front, Sink: s.gate, BodyBytesMax: int(s.cfg.Limits.BodyBytes)})
 	routes, err := api.New(api.Config{
@@ -350,7 +351,8 @@ func (s *server) syslog(p *parts, c *config.Syslog) error {
 	}
 	o := syslog.Options{
 		Env: s.world, Sink: s.gate, Metrics: s.metrics, Logger: s.logger,
-		Grant: ingest.Grant{Tenant: t, Source: c.Source, Token: "syslog " + c.Listen},
+		Grant:   ingest.Grant{Tenant: t, Source: c.Source, Token: "syslog " + c.Listen},
+		Dropped: func(n int64) { s.node.Dropped(t, c.Source, n) },
 	}
 	if c.Transport == "udp" {
 		conn, err := s.world.Net.ListenPacket(p.ctx, "udp", c.Listen)

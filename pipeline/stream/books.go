@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -121,6 +122,27 @@ func (b *books) write() error {
 	b.book.Written()
 	clear(b.dirty)
 	return nil
+}
+
+// Duplicate counts a batch that was acknowledged and not stored again.
+func (n *Node) Duplicate(batch *ingest.Batch) {
+	n.ledger.mu.Lock()
+	defer n.ledger.mu.Unlock()
+	err := n.ledger.book.Duplicated(cell(batch.Tenant, batch.Source, batch.Received.UnixMicro()), uint64(batch.Records()))
+	if err != nil {
+		n.logger.Warn("a duplicate was not counted", "error", err.Error())
+	}
+}
+
+// Dropped notes datagrams that the kernel dropped before a source read them: a
+// gap that nobody numbered.
+func (n *Node) Dropped(t event.Tenant, source string, count int64) {
+	now := n.clock.Now().UnixMicro()
+	id := event.FindingID(t, "udp drops", source, strconv.FormatInt(now, 10))
+	gap := ledger.UpstreamGap{ID: id.String(), Source: source, Kind: "udp_drops", Missing: uint64(count), FoundAt: now}
+	if err := n.records.Apply([]store.Write{gap.Write(t)}, store.Relaxed); err != nil {
+		n.logger.Error("dropped datagrams were not noted", "source", source, "count", count, "error", err.Error())
+	}
 }
 
 // flush writes what changed.

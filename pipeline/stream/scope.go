@@ -183,8 +183,12 @@ func (s *scope) entry(e *store.Stored, c *commit) error {
 // before.
 func (s *scope) section(x *Section, c *commit) {
 	name := producer(x.Source, x.Shard)
-	if x.Offset < s.marks[name] {
+	expected, known := s.marks[name]
+	if x.Offset < expected {
 		return
+	}
+	if known && x.Offset > expected {
+		s.lost(x, expected, c)
 	}
 	s.marks[name] = x.Next
 	s.now = x.Received
@@ -213,6 +217,29 @@ func (s *scope) section(x *Section, c *commit) {
 	case !s.imported && x.Watermark != never:
 		s.engine.Flush(s)
 		s.engine.Watermark(source, x.Watermark, s)
+	}
+}
+
+// lost accounts for entries that stage 1 evaluated and whose sections cannot be
+// read back: what they led to is missing, and their records count as damaged.
+func (s *scope) lost(x *Section, from int64, c *commit) {
+	p := store.Partition{Tenant: s.partition.Tenant, Kind: ingest.KindEvents, Source: x.Source, Shard: x.Shard}
+	s.node.logger.Error("what was found in entries of the log cannot be read; their records count as damaged", "partition", p.String(), "from", from, "to", x.Offset)
+	err := s.node.log.Metas(p, from, func(offset int64, meta []byte) bool {
+		if offset >= x.Offset {
+			return false
+		}
+		if m, err := ingest.ParseMeta(meta); err == nil && m.Kind == ingest.KindBatch {
+			n := uint64(m.Records)
+			c.sections = append(c.sections, &Section{
+				Kind: ingest.KindBatch, Source: x.Source, Shard: x.Shard, Protocol: m.Protocol, Offset: offset, Next: offset + 1,
+				Received: m.Received, Watermark: never, Counts: Counts{Records: n, Damaged: n},
+			})
+		}
+		return true
+	})
+	if err != nil {
+		s.node.logger.Error("how many records that were is not known", "partition", p.String(), "error", err.Error())
 	}
 }
 
