@@ -58,6 +58,10 @@ func (s *server) followDetections(_ context.Context, c *caller, in *feedInput) (
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		req, w := humago.Unwrap(ctx)
+		if req.ProtoMajor == 1 {
+			// Its last write deadline must not meet another request.
+			w.Header().Set("Connection", "close")
+		}
 		s.stream(req.Context(), w, c, in, after, out)
 	}}, nil
 }

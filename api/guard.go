@@ -241,7 +241,8 @@ func (s *server) readBody(r *route, w http.ResponseWriter, req *http.Request) *E
 		return nil
 	}
 	// A recorder in a test has no deadlines, and a body in memory needs none.
-	_ = http.NewResponseController(w).SetReadDeadline(s.clock.Now().Add(bodyWait))
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(s.clock.Now().Add(bodyWait))
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, r.bodyMax))
 	var large *http.MaxBytesError
 	switch {
@@ -250,6 +251,8 @@ func (s *server) readBody(r *route, w http.ResponseWriter, req *http.Request) *E
 	case err != nil:
 		return refuse(CodeTimeout, "the body ended before it was complete")
 	}
+	// A deadline that passes while the handler works would end the request.
+	_ = control.SetReadDeadline(time.Time{})
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
 }

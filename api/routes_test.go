@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // sample is how a route is called so that it succeeds for tenant alpha.
@@ -404,3 +405,31 @@ func TestBrokenBody(t *testing.T) {
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// deadlines is a connection that notes its read deadlines.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	set []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.set = append(d.set, t)
+	return nil
+}
+
+// The time for a body does not run while the handler works: a deadline that
+// passes then would end the request.
+func TestBodyDeadline(t *testing.T) {
+	t.Parallel()
+	for _, r := range routes {
+		if r.bodyMax == 0 {
+			continue
+		}
+		w, s := newWorld(t), sampleOf(&r)
+		d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		w.handler.ServeHTTP(d, request(r.method, s.target(""), s.token, s.body))
+		if d.Code >= 300 || len(d.set) < 2 || !d.set[0].Equal(start.Add(bodyWait)) || !d.set[1].IsZero() || !d.set[len(d.set)-1].IsZero() {
+			t.Errorf("%s: answer %d, deadlines %v", r.name, d.Code, d.set)
+		}
+	}
+}
