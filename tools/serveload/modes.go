@@ -108,6 +108,7 @@ type usage struct {
 	acked          int64
 	bytes, zipped  int64
 	resident, peak int64
+	machine        machine
 }
 
 func (b *bench) usage(s *server, l *load) (usage, error) {
@@ -117,6 +118,7 @@ func (b *bench) usage(s *server, l *load) (usage, error) {
 	}
 	u := usage{at: time.Now(), server: s.cpu(), own: ownCPU(), evaluated: m["tiercel_detect_events_total"], matches: m["tiercel_detect_matches_total"], acked: l.events.Load(), bytes: l.bytes.Load(), zipped: l.zipped.Load()}
 	u.resident, u.peak = s.memory()
+	u.machine = machineTimes()
 	return u, nil
 }
 
@@ -185,7 +187,7 @@ func (b *bench) sustained() error {
 	t.note("server", "%.1f us/event", perServer)
 	t.note("generator", "%.1f us/event", perOwn)
 	t.note("two free cores would give", "%.0f events/s", 2e6/(perServer+perOwn))
-	t.note("cores that both got", "%.2f", busy)
+	t.note("cores that both got, others took, nobody used", "%.2f, %.2f, %.2f", busy, (last.machine.busy-first.machine.busy).Seconds()/wall-busy, (last.machine.idle-first.machine.idle).Seconds()/wall)
 	t.note("over", "%.0f s", wall)
 	t.note("mean event", "%.0f bytes", float64(last.bytes-first.bytes)/acked)
 	t.atMost("  gzip ratio", "%.1f : 1", float64(last.bytes-first.bytes)/float64(last.zipped-first.zipped), 10, "<= 10 : 1")
@@ -234,7 +236,7 @@ func (b *bench) drained() error {
 		if err != nil {
 			return err
 		}
-		if a.Evaluated+a.Late+a.Quarantined+a.Damaged >= b.sent || time.Since(begin) > drainWait {
+		if a.Received >= b.sent && a.Evaluated+a.Late+a.Quarantined+a.Damaged >= a.Received || time.Since(begin) > drainWait {
 			b.table.note("evaluated after the end", "%.1f s", time.Since(begin).Seconds())
 			b.table.add("  acknowledged, received, evaluated", fmt.Sprintf("%d, %d, %d", b.sent, a.Received, a.Evaluated), "all equal",
 				b.sent == a.Received && a.Received == a.Evaluated+a.Late && a.Unexplained == 0 && a.Quarantined == 0 && a.Damaged == 0)
@@ -330,7 +332,7 @@ func (b *bench) latency() error {
 // Shape of the overload.
 const (
 	overloadTimes  = 5
-	overloadAgents = 32
+	overloadAgents = 128
 	// afterShare is the part of the rate reached that is sent after it.
 	afterShare = 0.5
 	normalWait = time.Minute

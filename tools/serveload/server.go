@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -114,19 +115,19 @@ func (s *server) ready() error {
 // tokens takes the tokens that a first start shows, and those kept from then
 // later.
 func (s *server) tokens() error {
-	admin, err := os.ReadFile(filepath.Join(s.dir, "data", "access", "cli-token"))
-	if err != nil {
-		return err
-	}
-	s.adminToken = strings.TrimSpace(string(admin))
 	// They are shown once the server is ready, a moment later.
 	for range 100 {
+		admin, err := os.ReadFile(filepath.Join(s.dir, "data", "access", "cli-token"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		s.adminToken = strings.TrimSpace(string(admin))
 		log, err := os.ReadFile(filepath.Join(s.dir, "server.log"))
 		if err != nil {
 			return err
 		}
 		for line := range strings.Lines(string(log)) {
-			if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "to send events"); ok {
+			if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "to send events"); ok && s.adminToken != "" {
 				s.token = strings.Fields(rest)[0]
 				return nil
 			}
@@ -178,6 +179,28 @@ func (s *server) cpu() time.Duration {
 
 // ticksPerSecond is USER_HZ, which is 100 on every Linux.
 const ticksPerSecond = 100
+
+// machine is the processor time of the whole machine.
+type machine struct{ busy, idle time.Duration }
+
+func machineTimes() (m machine) {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return m
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	for i, f := range strings.Fields(line) {
+		n, _ := strconv.Atoi(f)
+		d := time.Duration(n) * (time.Second / ticksPerSecond)
+		switch i {
+		case 4, 5: // idle, and waiting for the disk
+			m.idle += d
+		case 1, 2, 3, 6, 7, 8:
+			m.busy += d
+		}
+	}
+	return m
+}
 
 // memory returns VmRSS and VmHWM in bytes.
 func (s *server) memory() (resident, peak int64) {
