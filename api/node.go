@@ -133,7 +133,10 @@ type Counts struct {
 	Late        uint64 `json:"late" doc:"Records evaluated behind the watermark."`
 	Quarantined uint64 `json:"quarantined" doc:"Records that could not be read and are kept."`
 	Damaged     uint64 `json:"damaged" doc:"Records whose bytes in the log could not be read back."`
-	Unexplained int64  `json:"unexplained" doc:"What is left; anything but 0 is a fault."`
+	// DroppedBytes are those of fields and events that the source is told not to
+	// keep.
+	DroppedBytes uint64 `json:"dropped_bytes,omitempty" doc:"Bytes of matching events that were not kept, as the source is configured."`
+	Unexplained  int64  `json:"unexplained" doc:"What is left; anything but 0 is a fault."`
 }
 
 // Minute is one minute of one source.

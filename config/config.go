@@ -106,8 +106,7 @@ type Elastic struct {
 
 // HEC is the port of the HTTP Event Collector.
 type HEC struct {
-	Listen     string `key:"listen" doc:"Address and port, by custom port 8088. Empty leaves it to the main port."`
-	QueryToken bool   `key:"query_token" default:"false" doc:"Whether a token may stand in the query as ?token=. Such a token ends up in the logs of every proxy in between."`
+	Listen string `key:"listen" doc:"Address and port, by custom port 8088. Empty leaves it to the main port."`
 }
 
 // OTLP are the ports of OpenTelemetry.
@@ -152,8 +151,8 @@ type Source struct {
 	Cadence          time.Duration `key:"cadence" default:"0s" min:"0s" max:"31d" doc:"How often at least it sends. After twice that without an event it is reported as silent. 0s means that it is learned by the hour of the week."`
 	ExpectSilence    bool          `key:"expect_silence" default:"false" doc:"Never reports it as silent: for sources that speak only when something is wrong."`
 	Shards           int           `key:"shards" default:"1" min:"1" max:"64" doc:"Partitions of its log, for a source that is too much for one core. Events of one sender stay in one partition."`
-	DropFields       []string      `key:"drop_fields" doc:"Fields that are removed before an event is stored. Rules that need them cannot match; the ledger says so."`
-	DetectOnly       bool          `key:"detect_only" default:"false" doc:"Evaluates its events and keeps only those that belong to a detection."`
+	DropFields       []string      `key:"drop_fields" doc:"Fields, as paths of keys joined by dots, that are left out of what is kept of an event. Rules still see them; the ledger counts the bytes."`
+	DetectOnly       bool          `key:"detect_only" default:"false" doc:"Evaluates its events and keeps nothing of them beyond the log but their hashes; the ledger counts the bytes."`
 	FilteredChannels []string      `key:"filtered_channels" doc:"Windows channels and other numbered streams that the sender is known to filter, so that missing numbers in them are no gap. * means all."`
 	Files            Files         `key:"files" doc:"Files on this machine that are read as this source."`
 }
@@ -190,8 +189,6 @@ type Limits struct {
 	Connections   int           `key:"connections" default:"10000" min:"10" max:"1000000" doc:"Connections at a time on each port; more wait to be accepted."`
 	InFlightBytes Bytes         `key:"in_flight_bytes" default:"256MiB" min:"64MiB" max:"64GiB" doc:"Bodies in memory at a time, over all clients. Beyond it requests are answered 429 or 503 before they are read."`
 	BacklogBytes  Bytes         `key:"backlog_bytes" default:"16GiB" min:"64MiB" max:"64TiB" doc:"Acknowledged and not yet evaluated bytes on disk. Beyond it new data is refused until the workers have caught up."`
-	DatagramBytes Bytes         `key:"datagram_bytes" default:"64KiB" min:"1KiB" max:"64KiB" doc:"One syslog datagram."`
-	FrameBytes    Bytes         `key:"frame_bytes" default:"1MiB" min:"1KiB" max:"1MiB" doc:"One syslog message by TCP or TLS."`
 }
 
 // Log is the log of events.

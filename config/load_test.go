@@ -108,7 +108,7 @@ func TestRefusals(t *testing.T) {
 		{"size out of bounds", "limits: {body_bytes: 1GiB}\n", "t.yml:1:22: limits.body_bytes: 1GiB is out of bounds; write a value from 2MiB to 64MiB"},
 		{"number in quotes", "limits: {connections: '5'}\n", `t.yml:1:23: limits.connections: "5" is not a whole number; write a whole number without quotes`},
 		{"number out of bounds", "sources: [{name: a, shards: 65}]\n", "t.yml:1:29: sources[0].shards: 65 is out of bounds; write a value from 1 to 64"},
-		{"truth value", "receivers: {hec: {query_token: yes}}\n", `t.yml:1:32: receivers.hec.query_token: "yes" is not true or false; write true or false`},
+		{"truth value", "content: {experimental: yes}\n", `t.yml:1:25: content.experimental: "yes" is not true or false; write true or false`},
 		{"word", "observability: {log_level: warning}\n", `t.yml:1:28: observability.log_level: "warning" is not known here; did you mean warn? The choice is debug, info, warn, error`},
 		{"network", "auth: {trusted_proxies: [10.0.0.0/33]}\n", `t.yml:1:26: auth.trusted_proxies[0]: "10.0.0.0/33" is not an address or a network`},
 		{"control character", "data: \"a\\nb\"\n", `t.yml:1:7: data: the text holds the control character "\n"; remove it`},

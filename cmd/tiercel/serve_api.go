@@ -143,7 +143,7 @@ func (s *server) Ledger(t event.Tenant, q api.LedgerQuery) (api.Ledger, error) {
 	}
 	out := api.Ledger{Minutes: []api.Minute{}, Types: []api.TypeBytes{}, Next: sum.Next}
 	counts := func(c ledger.Counts, settled bool) api.Counts {
-		x := api.Counts{Received: c.Received, Evaluated: c.Evaluated, Late: c.Late, Quarantined: c.Quarantined, Damaged: c.Damaged}
+		x := api.Counts{Received: c.Received, Evaluated: c.Evaluated, Late: c.Late, Quarantined: c.Quarantined, Damaged: c.Damaged, DroppedBytes: c.DroppedFieldBytes}
 		if settled {
 			x.Unexplained = int64(c.Received) - int64(c.Evaluated+c.Late+c.Quarantined+c.Damaged)
 		}

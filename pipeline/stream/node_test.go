@@ -33,8 +33,13 @@ type textLoader struct {
 }
 
 func (l *textLoader) Load() (*Content, error) {
-	data, _ := json.Marshal(l.rules)
-	return l.Revive(data)
+	return l.Revive(archiveOf(l.rules))
+}
+
+// archiveOf is the archive of rules in hand.
+func archiveOf(files map[string]string) []byte {
+	data, _ := json.Marshal(files)
+	return data
 }
 
 func (l *textLoader) Revive(archive []byte) (*Content, error) {

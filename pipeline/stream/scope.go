@@ -293,13 +293,19 @@ func (s *scope) commit(c *commit) error {
 		list = append(list, d)
 	}
 	if len(writes) > 0 || len(list) > 0 {
+		// What people see must not go back: after a crash it would come again, and
+		// be seen twice. The rest is made again from the log.
+		kept := store.Relaxed
+		if len(list) > 0 {
+			kept = store.Durable
+		}
 		changes, err := n.detections.PutWith(t, list, func(changes []detection.Change) ([]store.Write, error) {
 			if n.cfg.Outbox == nil || len(changes) == 0 {
 				return writes, nil
 			}
 			notify, err := n.cfg.Outbox(t, changes)
 			return append(slices.Clip(writes), notify...), err
-		}, store.Relaxed)
+		}, kept)
 		if err != nil {
 			return fmt.Errorf("store detections: %w", err)
 		}

@@ -145,27 +145,24 @@ func (w *worker) evaluate(c *Content, tenant event.Tenant, source *Source, out *
 		w.unread(len(b.Frames)+len(out.unread), b.Data[r.Start:r.End], r.Reason, r.Detail, r.End-r.Start)
 	}
 	w.options = format.Options{Zone: source.Zone, Reference: b.Received.Add(yearSlack), Name: b.Dataset}
-	block := format.Block{Data: b.Data, Frames: b.Frames}
 	kind := b.Format
 	if f := b.File; f != nil {
 		w.options.Name = f.Name
 		if !f.Reference.IsZero() {
 			w.options.Reference = f.Reference
 		}
-		block.Offset = f.Base
 	}
 	if kind == "" {
 		kind = source.Format
 	}
 	before := w.eval.Unparsed()
 	w.prepare(w.eval)
-	if kind != "" {
-		if err := w.context(kind, &block); err != nil {
-			for i, f := range b.Frames {
-				w.unread(i, b.Data[f.Start:f.End], ingest.ReasonUnparsed, err.Error(), f.End-f.Start)
-			}
-			return
+	block, err := w.block(kind)
+	if err != nil {
+		for i, f := range b.Frames {
+			w.unread(i, b.Data[f.Start:f.End], ingest.ReasonUnparsed, err.Error(), f.End-f.Start)
 		}
+		return
 	}
 	for next := 0; next < len(b.Frames); {
 		next = w.frames(kind, &block, next)
@@ -186,20 +183,17 @@ func (w *worker) prepare(e *pipeline.SigmaEvaluator) {
 	e.Pin(w.source.Pack)
 }
 
-// context reads the context that the block's format wrote.
-func (w *worker) context(kind string, block *format.Block) error {
+// block returns the block that the batch's frames are read from.
+func (w *worker) block(kind string) (format.Block, error) {
+	b := &w.out.batch
+	if kind == "" {
+		return b.Block(&format.Format{})
+	}
 	f, ok := w.formats(kind)
 	if !ok {
-		return fmt.Errorf("no format is called %q", kind)
+		return format.Block{}, fmt.Errorf("no format is called %q", kind)
 	}
-	if file := w.out.batch.File; file != nil && f.ParseContext != nil {
-		ctx, err := f.ParseContext(file.Context)
-		if err != nil {
-			return fmt.Errorf("the context of the file cannot be read: %w", err)
-		}
-		block.Context = ctx
-	}
-	return nil
+	return b.Block(&f)
 }
 
 // frames works on the frames from one on and returns the frame to go on with:
@@ -332,9 +326,7 @@ func (w *worker) record(rec *event.Record) {
 		source: pipeline.Source{Format: rec.Format, Record: rec.RecordID, Line: rec.Line, Offset: rec.Offset},
 		time:   rec.Time, quality: rec.TimeQuality, group: rec.Group, hits: hits, part: routed.Part, options: w.options,
 	}
-	if !w.source.DetectOnly {
-		f.evidence.Event = w.kept(rec)
-	}
+	f.evidence.Event = w.kept(rec)
 	out.found = append(out.found, f)
 }
 
@@ -375,9 +367,14 @@ func (w *worker) looked() {
 }
 
 // kept is what is kept of a record: its JSON without the fields that the source
-// is told to drop.
+// is told to drop, or nothing of a source that is for detection only. What is
+// left out is counted.
 func (w *worker) kept(rec *event.Record) []byte {
 	full := pipeline.EventJSON(rec)
+	if w.source.DetectOnly {
+		w.out.droppedBytes += uint64(len(full))
+		return nil
+	}
 	if len(w.source.DropFields) == 0 {
 		return full
 	}
