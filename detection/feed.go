@@ -72,14 +72,24 @@ func (r *Reader) take() (list []*Detection, more bool, err error) {
 		id  string
 	}
 	var entries []entry
+	// What is being written is not shown before it is kept as its writer asked:
+	// a reader must not be told what a crash could take back.
+	last, err := r.store.Latest(r.tenant)
+	if err != nil {
+		return nil, false, err
+	}
 	err = r.store.records.Scan(store.Range{Tenant: r.tenant, Kind: kindSeq, From: seqID(r.after) + "\x00"}, func(d store.Document) bool {
 		if len(d.ID) != 8 {
 			return true
 		}
+		seq := binary.BigEndian.Uint64([]byte(d.ID))
+		if seq > last {
+			return false
+		}
 		if more = len(entries) == feedCountMax; more {
 			return false
 		}
-		entries = append(entries, entry{binary.BigEndian.Uint64([]byte(d.ID)), string(d.Value)})
+		entries = append(entries, entry{seq, string(d.Value)})
 		return true
 	})
 	if err != nil {
