@@ -111,7 +111,8 @@ func TestClients(t *testing.T) {
 		{
 			"Go otlploghttp 0.23.0 with gzip", zipped([]byte(go1)), "",
 			[]string{"Content-Type", "application/x-protobuf", "Content-Encoding", "gzip", "User-Agent", "OTel OTLP Exporter Go/0.23.0"},
-			[]string{wire(t, text("a")), wire(t, text("b"))}, nil,
+			[]string{wire(t, text("a")), wire(t, text("b"))},
+			nil,
 		},
 		{
 			"JS exporter-logs-otlp-http 0.223.1", jsBody, "{}",
@@ -122,7 +123,8 @@ func TestClients(t *testing.T) {
 		{
 			"Fluent Bit 5.1.1 opentelemetry", wire(t, &logspb.LogsData{ResourceLogs: []*logspb.ResourceLogs{{Resource: &resourcepb.Resource{}, ScopeLogs: []*logspb.ScopeLogs{{Scope: &commonpb.InstrumentationScope{}, LogRecords: []*logspb.LogRecord{fluent}}}}}}), "",
 			[]string{"Content-Type", "application/x-protobuf", "User-Agent", "Fluent-Bit"},
-			[]string{wire(t, fluent)}, []string{`{"message":"one","time_unix_nano":1795302590865000000}`},
+			[]string{wire(t, fluent)},
+			[]string{`{"message":"one","time_unix_nano":1795302590865000000}`},
 		},
 		{"empty protobuf", "", "", []string{"Content-Type", "application/x-protobuf"}, nil, nil},
 		{"empty JSON", "{}", "{}", []string{"Content-Type", "application/json; charset=utf-8"}, nil, nil},
