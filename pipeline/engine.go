@@ -142,10 +142,14 @@ type SigmaEvaluator struct {
 	matcher *detect.Matcher
 	views   []int
 	pack    *pack.Pack
+	carried carried
 }
 
 // Source implements [Evaluator].
-func (e *SigmaEvaluator) Source(o format.Options) { e.session.Source(o.Zone, o.Reference) }
+func (e *SigmaEvaluator) Source(o format.Options) {
+	e.session.Source(o.Zone, o.Reference)
+	e.carried.options = o
+}
 
 // Views are the indices of the views of the record last routed, and Pack its
 // pack or nil.
@@ -163,9 +167,13 @@ func (e *SigmaEvaluator) ViewNames() []string {
 	return names
 }
 
-// Route implements [Evaluator].
+// Route implements [Evaluator]. A record of JSON that no pack knows and that
+// carries a line of a file becomes the record of that line.
 func (e *SigmaEvaluator) Route(rec *event.Record) Routed {
 	e.views, e.pack = e.session.Route(rec, e.reader)
+	if e.pack == nil && e.carried.open(rec) {
+		e.views, e.pack = e.session.Route(rec, e.reader)
+	}
 	if e.pack == nil {
 		return Routed{}
 	}
@@ -247,15 +255,12 @@ func (e *SigmaEvaluator) Number(dst []byte) (stream []byte, number uint64, ok bo
 	if n == nil {
 		return dst, 0, false
 	}
-	for _, v := range e.reader.Values(n.number) {
-		x, err := strconv.ParseUint(string(v.Text), 10, 64)
-		if err != nil {
-			return dst, 0, false
-		}
-		number, ok = x, true
-		break
+	values := e.reader.Values(n.number)
+	if len(values) == 0 {
+		return dst, 0, false
 	}
-	if !ok {
+	number, err := strconv.ParseUint(string(values[0].Text), 10, 64)
+	if err != nil {
 		return dst, 0, false
 	}
 	for i, slot := range n.of {

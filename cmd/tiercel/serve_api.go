@@ -161,7 +161,7 @@ func (s *server) Ledger(t event.Tenant, q api.LedgerQuery) (api.Ledger, error) {
 		if len(out.Types) == api.LedgerTypesMax {
 			break
 		}
-		out.Types = append(out.Types, api.TypeBytes{Source: q.Source, Type: x.Type, Events: x.Events, Bytes: x.Bytes})
+		out.Types = append(out.Types, api.TypeBytes{Source: x.Source, Type: x.Type, Events: x.Events, Bytes: x.Bytes})
 	}
 	return out, nil
 }

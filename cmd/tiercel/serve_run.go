@@ -47,6 +47,9 @@ func (s *server) run(ctx context.Context) error {
 	if err == nil {
 		err = s.greet()
 	}
+	if err == nil {
+		err = notifyManager(ctx, s.world.Net, s.p.getenv, "READY=1")
+	}
 	if err == nil && s.ready != nil {
 		parts.start(s.ready)
 	}
@@ -59,6 +62,9 @@ func (s *server) run(ctx context.Context) error {
 	case nodeErr = <-nodeDone:
 		nodeDone <- nil
 		parts.cancel()
+	}
+	if notifyErr := notifyManager(context.WithoutCancel(ctx), s.world.Net, s.p.getenv, "STOPPING=1"); notifyErr != nil {
+		s.logger.Warn("the service manager was not told", "error", notifyErr.Error())
 	}
 	s.gate.Stop()
 	err = errors.Join(err, parts.wait())
@@ -165,6 +171,7 @@ func (s *server) receivers(p *parts) error {
 	p.start(s.outbox.run)
 	p.start(s.watchContent)
 	p.start(s.retain)
+	p.start(s.rest)
 	return nil
 }
 

@@ -22,9 +22,16 @@ type LedgerMinute struct {
 type LedgerRange struct {
 	Minutes []LedgerMinute
 	Totals  ledger.Counts
-	Types   []ledger.TypeTotal
+	// Types are the largest first.
+	Types []LedgerType
 	// Next is the first minute that was left out for the limit, or zero.
 	Next time.Time
+}
+
+// LedgerType is the volume of one kind of record of one source.
+type LedgerType struct {
+	Source string
+	ledger.TypeTotal
 }
 
 // Ledger returns the account of a tenant over from <= minute < to, of one source
@@ -36,7 +43,8 @@ func (n *Node) Ledger(t event.Tenant, source string, from, to time.Time, limit i
 	if err != nil {
 		return LedgerRange{}, err
 	}
-	out := LedgerRange{Totals: sum.Totals, Types: sum.Types}
+	out := LedgerRange{Totals: sum.Totals}
+	volumes := map[[2]string]ledger.Volume{}
 	open, err := n.unexplained(t, first, last)
 	if err != nil {
 		return LedgerRange{}, err
@@ -48,12 +56,23 @@ func (n *Node) Ledger(t event.Tenant, source string, from, to time.Time, limit i
 			if err != nil {
 				return LedgerRange{}, err
 			}
+			for _, x := range part.Types {
+				k := [2]string{s.Source, x.Type}
+				v := volumes[k]
+				volumes[k] = ledger.Volume{Events: v.Events + x.Events, Bytes: v.Bytes + x.Bytes}
+			}
 			for _, r := range part.Rows {
 				even := r.Received == r.Evaluated+r.Late+r.Quarantined+r.Damaged
 				out.Minutes = append(out.Minutes, LedgerMinute{Row: r, Source: s.Source, Settled: even || open[cellKey{s.Source, r.Minute}]})
 			}
 		}
 	}
+	for k, v := range volumes {
+		out.Types = append(out.Types, LedgerType{Source: k[0], TypeTotal: ledger.TypeTotal{Type: k[1], Volume: v}})
+	}
+	slices.SortFunc(out.Types, func(a, b LedgerType) int {
+		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Type, b.Type))
+	})
 	slices.SortFunc(out.Minutes, func(a, b LedgerMinute) int {
 		return cmp.Or(cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.Source, b.Source))
 	})

@@ -3,6 +3,8 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tiercel-io/tiercel/event"
@@ -23,6 +25,14 @@ type contents struct {
 	loaded map[Version]*Content
 }
 
+// versionsID is the document with the versions whose archives are kept, oldest
+// first, and versionsMax how many: state that is older than the content of so
+// many changes ago starts anew.
+const (
+	versionsID  = "versions"
+	versionsMax = 16
+)
+
 // add makes a content known and keeps its archive, durably.
 func (c *contents) add(x *Content) error {
 	x.prepare()
@@ -32,7 +42,24 @@ func (c *contents) add(x *Content) error {
 	c.mu.Lock()
 	c.loaded[x.Version] = x
 	c.mu.Unlock()
-	return nil
+	return c.keep(x.Version.String())
+}
+
+// keep notes that a version was the last, and drops the archives of those long
+// ago.
+func (c *contents) keep(version string) error {
+	state, err := loadState(c.records, event.LocalTenant, kindContent, versionsID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("keep the content: %w", err)
+	}
+	versions := slices.DeleteFunc(strings.Fields(string(state)), func(v string) bool { return v == version })
+	versions = append(versions, version)
+	for ; len(versions) > versionsMax; versions = versions[1:] {
+		if err := dropState(c.records, event.LocalTenant, kindContent, versions[0]); err != nil {
+			return fmt.Errorf("drop old content: %w", err)
+		}
+	}
+	return saveState(c.records, event.LocalTenant, kindContent, versionsID, []byte(strings.Join(versions, "\n")))
 }
 
 // get returns a content by its version.

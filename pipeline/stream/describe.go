@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tiercel-io/tiercel/detect/correlate"
 	"github.com/tiercel-io/tiercel/detection"
@@ -68,12 +69,25 @@ const (
 	reasonValueMax  = 160
 )
 
-// quoted writes a value that came with an event so that it stays on its line.
+// quoted writes a value that came with an event so that it stays on its line:
+// cut where it is long, and with an escape for what would not be seen. Quotes
+// and backslashes stay as they are; a person reads it, no program.
 func quoted(v string) string {
+	cut := ""
 	if len(v) > reasonValueMax {
-		v = strings.ToValidUTF8(v[:reasonValueMax], "") + "…"
+		v, cut = strings.ToValidUTF8(v[:reasonValueMax], ""), "…"
 	}
-	return strconv.Quote(v)
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range v {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	b.WriteByte('"')
+	return b.String() + cut
 }
 
 // ruleReason says what decided: the fields of the deciding event.

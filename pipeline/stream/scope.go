@@ -147,7 +147,6 @@ const pageBytes = 1 << 20
 type commit struct {
 	sections []*Section
 	writes   []store.Write
-	evicted  uint64
 }
 
 // entry applies one entry of the log.

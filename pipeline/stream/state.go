@@ -47,6 +47,14 @@ func saveState(records store.Records, t event.Tenant, kind, id string, state []b
 	return records.Apply(writes, store.Durable)
 }
 
+// dropState deletes a state.
+func dropState(records store.Records, t event.Tenant, kind, id string) error {
+	if err := records.Apply([]store.Write{{Key: store.Key{Tenant: t, Kind: kind, ID: id}}}, store.Relaxed); err != nil {
+		return err
+	}
+	return records.DeleteRange(store.Range{Tenant: t, Kind: kind, From: id + "\x00", To: id + "\x01"}, store.Relaxed)
+}
+
 // chunkID names a chunk; the NUL keeps it from being an id.
 func chunkID(id string, n int) string { return fmt.Sprintf("%s\x00%06d", id, n) }
 

@@ -37,8 +37,25 @@ func (n *Node) tend(ctx context.Context) error {
 			if err := n.listen(now); err != nil {
 				return err
 			}
+			n.contents.forget(n.uses())
 		}
 	}
+}
+
+// uses returns which contents decide something.
+func (n *Node) uses() func(Version) bool {
+	used := map[Version]bool{n.current.Load().Version: true}
+	for _, f := range n.scheduler.all() {
+		f.mu.Lock()
+		used[f.content.Version], used[f.version] = true, true
+		f.mu.Unlock()
+	}
+	n.mu.Lock()
+	for _, s := range n.scopes {
+		used[s.expects] = true
+	}
+	n.mu.Unlock()
+	return func(v Version) bool { return used[v] }
 }
 
 // gauges brings the figures that stand for now up to date.

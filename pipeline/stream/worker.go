@@ -41,7 +41,6 @@ type outcome struct {
 // foundRecord is a record with hits, or one that is a part of an event.
 type foundRecord struct {
 	evidence Evidence
-	raw      [sha256.Size]byte
 	source   pipeline.Source
 	time     time.Time
 	quality  event.TimeQuality
