@@ -56,7 +56,7 @@ var layers = []layer{
 	{pattern: "rules", inside: []string{"event", "rule/..."}, outside: []string{"go.yaml.in/yaml/v3", "github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "rules/rulecase", inside: []string{"event"}, outside: []string{"go.yaml.in/yaml/v3"}, pure: true},
 	{pattern: "rules/casetest", inside: []string{"event", "format", "pack", "rule", "detect", "detect/correlate", "rules/rulecase", "scenario"}, pure: true},
-	{pattern: "pipeline", inside: []string{"env", "event", "format/...", "pack", "rule", "detect", "detect/correlate", "store/wire"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
+	{pattern: "pipeline", inside: []string{"env", "event", "format/...", "pack", "rule", "detect", "detect/correlate", "store/wire", "timestamp"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "store", inside: []string{"event"}, pure: true},
 	{pattern: "store/wire", pure: true},
 	{pattern: "store/storetest", inside: []string{"event", "store"}, outside: []string{"pgregory.net/rapid"}},
