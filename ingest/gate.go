@@ -1,12 +1,13 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,7 +83,7 @@ type Gate struct {
 	inFlight int64
 	tenants  map[event.Tenant]*inflow
 	window   map[windowKey]*pending
-	order    []windowEntry // of window, oldest first, from head on
+	order    []windowEntry // those of window that are stored, oldest first, from head on
 	head     int
 	closed   bool
 }
@@ -139,8 +140,8 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 // remember reads the keys of the batches in the log that are young enough.
 func (g *Gate) remember() error {
 	oldest := g.cfg.Clock.Now().Add(-g.cfg.WindowAge)
-	stored := make(chan struct{})
-	close(stored)
+	stored := &pending{done: make(chan struct{})}
+	close(stored.done)
 	for _, h := range g.cfg.Log.Heads() {
 		if h.Partition.Kind != KindEvents {
 			continue
@@ -148,7 +149,8 @@ func (g *Gate) remember() error {
 		from := max(h.First, h.Next-int64(g.cfg.WindowKeys))
 		err := g.cfg.Log.Metas(h.Partition, from, func(_ int64, meta []byte) bool {
 			m, err := ParseMeta(meta)
-			if err != nil || m.Kind != KindBatch {
+			// What was taken up again from quarantine is no batch of a client.
+			if err != nil || m.Kind != KindBatch || m.Retry {
 				return true
 			}
 			at := time.UnixMicro(m.Received)
@@ -157,7 +159,7 @@ func (g *Gate) remember() error {
 			}
 			k := windowKey{h.Partition.Tenant, h.Partition.Source, m.Key}
 			if g.window[k] == nil {
-				g.window[k] = &pending{done: stored}
+				g.window[k] = stored
 				g.order = append(g.order, windowEntry{k, at})
 			}
 			return true
@@ -166,6 +168,8 @@ func (g *Gate) remember() error {
 			return fmt.Errorf("read the keys of the last batches: %w", err)
 		}
 	}
+	// The window is dropped from its old end, whatever partition that is of.
+	slices.SortStableFunc(g.order, func(a, b windowEntry) int { return a.at.Compare(b.at) })
 	g.trim(g.cfg.Clock.Now())
 	return nil
 }
@@ -178,7 +182,9 @@ func (g *Gate) trim(now time.Time) {
 		g.head++
 	}
 	if g.head > len(g.order)/2 {
-		g.order = append(g.order[:0], g.order[g.head:]...)
+		kept := copy(g.order, g.order[g.head:])
+		clear(g.order[kept:])
+		g.order = g.order[:kept]
 		g.head = 0
 	}
 }
@@ -204,13 +210,27 @@ func (g *Gate) quota(t event.Tenant) Quota {
 
 // refill gives a tenant what its quota allows since the last look.
 func (g *Gate) refill(f *inflow, q Quota, now time.Time) {
-	d := now.Sub(f.at).Seconds()
-	if d <= 0 {
-		return
-	}
+	// A clock that was set back must not keep the tenant waiting for as long.
+	d := max(0, now.Sub(f.at).Seconds())
 	f.at = now
 	f.events = min(f.events+d*q.EventsPerSecond, q.EventsPerSecond*burst)
 	f.bytes = min(f.bytes+d*q.BytesPerSecond, q.BytesPerSecond*burst)
+}
+
+// quotaWaitMax bounds how long a client is told to stay away for its quota:
+// limits may be raised meanwhile.
+const quotaWaitMax = time.Minute
+
+// debt is how long a quota takes to have something left, at least a second and
+// at most quotaWaitMax.
+func debt(left, perSecond float64) time.Duration {
+	if left > 0 || perSecond <= 0 {
+		return time.Second
+	}
+	// The seconds are whole, as the protocols have them; the one on top leaves
+	// something when they are over.
+	wait := min(math.Floor(-left/perSecond)+1, quotaWaitMax.Seconds())
+	return time.Duration(wait) * time.Second
 }
 
 // Admit implements [Sink].
@@ -235,12 +255,12 @@ func (g *Gate) Admit(t event.Tenant, source string, sizeHint int64) (release fun
 	g.refill(f, q, now)
 	switch {
 	// One request is always let in, however large, so that none waits for ever.
-	case g.inFlight > 0 && g.inFlight+size > g.cfg.BytesInFlightMax:
+	case g.inFlight > 0 && size > g.cfg.BytesInFlightMax-g.inFlight:
 		return nil, &Busy{Wait: time.Second, Why: "too much is being received"}
-	case f.inFlight > 0 && float64(f.inFlight+size) > g.cfg.TenantShare*float64(g.cfg.BytesInFlightMax):
+	case f.inFlight > 0 && float64(f.inFlight)+float64(size) > g.cfg.TenantShare*float64(g.cfg.BytesInFlightMax):
 		return nil, &Busy{Wait: time.Second, Why: "too much is being received for this tenant"}
 	case q.EventsPerSecond > 0 && f.events <= 0, q.BytesPerSecond > 0 && f.bytes <= 0:
-		return nil, &Busy{Wait: time.Second, Why: "the tenant's quota is used up"}
+		return nil, &Busy{Wait: max(debt(f.events, q.EventsPerSecond), debt(f.bytes, q.BytesPerSecond)), Why: "the tenant's quota is used up"}
 	}
 	g.inFlight += size
 	f.inFlight += size
@@ -269,13 +289,12 @@ func (g *Gate) Accept(ctx context.Context, b *Batch) error {
 	if b.Records() == 0 && (b.File == nil || !b.File.Last) {
 		return nil
 	}
-	now := g.cfg.Clock.Now()
 	if b.Received.IsZero() {
-		b.Received = now
+		b.Received = g.cfg.Clock.Now()
 	}
 	m := Meta{Kind: KindBatch, Protocol: b.Protocol, Received: b.Received.UnixMicro(), Records: b.Records(), Bytes: len(b.Data), Key: batchKey(b)}
 	k := windowKey{b.Tenant, b.Source, m.Key}
-	p, first := g.claim(k, now)
+	p, first := g.claim(k)
 	if !first {
 		select {
 		case <-p.done:
@@ -310,37 +329,42 @@ func batchKey(b *Batch) [sha256.Size]byte {
 	case len(b.Key) == 0:
 		return sha256.Sum256(b.Data)
 	case len(b.Key) == sha256.Size:
-		return [sha256.Size]byte(bytes.Clone(b.Key))
+		return [sha256.Size]byte(b.Key)
 	}
 	return sha256.Sum256(b.Key)
 }
 
-// claim returns the batch known by a key, or makes the caller its first.
-func (g *Gate) claim(k windowKey, now time.Time) (p *pending, first bool) {
+// claim returns the batch known by a key, or makes the caller its first, who
+// must settle it.
+func (g *Gate) claim(k windowKey) (p *pending, first bool) {
+	now := g.cfg.Clock.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.trim(now)
 	if p := g.window[k]; p != nil {
 		return p, false
 	}
 	p = &pending{done: make(chan struct{})}
 	g.window[k] = p
-	g.order = append(g.order, windowEntry{k, now})
-	g.trim(now)
 	return p, true
 }
 
 // settle tells those who wait for the same batch, and forgets one that failed.
 func (g *Gate) settle(k windowKey, p *pending, err error, b *Batch) {
+	now := g.cfg.Clock.Now()
 	g.mu.Lock()
 	p.err = err
 	if err != nil {
-		if g.window[k] == p {
-			delete(g.window, k)
+		delete(g.window, k)
+	} else {
+		g.order = append(g.order, windowEntry{k, now})
+		g.trim(now)
+		if q := g.quota(b.Tenant); q != (Quota{}) {
+			f := g.tenant(b.Tenant)
+			g.refill(f, q, now)
+			f.events -= float64(b.Records())
+			f.bytes -= float64(len(b.Data))
 		}
-	} else if q := g.quota(b.Tenant); q != (Quota{}) {
-		f := g.tenant(b.Tenant)
-		f.events -= float64(b.Records())
-		f.bytes -= float64(len(b.Data))
 	}
 	g.mu.Unlock()
 	close(p.done)
