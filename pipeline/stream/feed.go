@@ -290,7 +290,11 @@ func (s *Section) hit(evidence int, id string, h pipeline.Hit, c *Content) {
 // seen notes that a batch came.
 func (f *feed) seen(offset int64, m ingest.Meta) {
 	f.mu.Lock()
-	f.backlog.add(offset, m)
+	// After a restart the ledger may be further back than the evaluation; what is
+	// evaluated is not waiting, or its age would have all that is new refused.
+	if offset >= f.collected {
+		f.backlog.add(offset, m)
+	}
 	f.arrived += uint64(m.Records)
 	f.arrivedBytes += uint64(m.Bytes)
 	f.arrivedAt = max(f.arrivedAt, m.Received)
