@@ -85,6 +85,9 @@ func TestKill(t *testing.T) {
 	for _, text := range hook.faults {
 		t.Errorf("webhook: %s", text)
 	}
+	for text, times := range l.waits {
+		t.Logf("%d times: %s", times, text)
+	}
 	slices.Sort(back)
 	t.Logf("%d kills in %v; back after %v at the median, %v at worst; %d events acknowledged (%.0f/s), %d requests refused, %d without an answer; %+v; %d detections, %d changes in the feed",
 		rounds, lasted.Round(time.Second), back[len(back)/2].Round(time.Millisecond), back[len(back)-1].Round(time.Millisecond),

@@ -66,6 +66,7 @@ type load struct {
 	rng     *rand.Rand
 	begin   time.Time // event time of the first batch
 	rate    int       // events a second; 0 is as fast as it goes
+	last    int       // how many batches there are; 0 is no end
 	queue   chan *batch
 	epoch   atomic.Int64
 	acked   atomic.Int64 // events
@@ -80,7 +81,7 @@ type load struct {
 	marks   []mark // of acknowledged batches
 	broken  int    // of acknowledged batches
 	strange []string
-	waits   []string // what Retry-After said
+	waits   map[string]int // answers that asked to come again
 }
 
 // newLoad makes a load for a node, with tokens for its sources.
@@ -89,7 +90,7 @@ func newLoad(n *node, run uint64) *load {
 		t: n.t, node: n, rng: rand.New(rand.NewPCG(*seed, run)), rate: perSecond,
 		// As far back as the longest run needs, so that event time stays in the past.
 		begin: time.Now().Add(-30 * time.Hour).Truncate(time.Second),
-		queue: make(chan *batch), open: map[int]bool{},
+		queue: make(chan *batch), open: map[int]bool{}, waits: map[string]int{},
 	}
 	l.cond = sync.NewCond(&l.mu)
 	for _, s := range sourceNames {
@@ -165,7 +166,7 @@ func (l *load) run(ctx context.Context) {
 	began, first := time.Now(), l.next
 	pace := time.NewTicker(2 * time.Millisecond)
 	defer pace.Stop()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && (l.last == 0 || l.next < l.last) {
 		if l.rate > 0 {
 			if due := first + int(time.Since(began).Seconds()*float64(l.rate)/batchEvents); l.next >= due {
 				<-pace.C
@@ -231,7 +232,7 @@ func (l *load) send(b *batch) bool {
 			l.complain("batch %d: %d without Retry-After: %.200s", b.number, status, answer)
 		}
 		l.mu.Lock()
-		l.waits = append(l.waits, wait)
+		l.waits[fmt.Sprintf("%d, Retry-After %s: %.200s", status, wait, answer)]++
 		l.mu.Unlock()
 		return false
 	case status != http.StatusOK:
@@ -275,6 +276,13 @@ func (l *load) forSome(d time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	l.run(ctx)
+}
+
+// until sends until so many batches are made.
+func (l *load) until(batches int) {
+	l.last = batches
+	l.run(context.Background())
+	l.last = 0
 }
 
 // background sends until the returned function is called, which waits until
