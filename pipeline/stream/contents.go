@@ -39,6 +39,7 @@ func (c *contents) add(x *Content) error {
 	if err := saveState(c.records, event.LocalTenant, kindContent, x.Version.String(), x.Archive); err != nil {
 		return fmt.Errorf("keep the content: %w", err)
 	}
+	x.Archive = nil // it is as large as all the rules, and kept now
 	c.mu.Lock()
 	c.loaded[x.Version] = x
 	c.mu.Unlock()
@@ -77,7 +78,7 @@ func (c *contents) get(v Version) (*Content, error) {
 	if err != nil {
 		return nil, fmt.Errorf("content %s: %w", v, err)
 	}
-	x.Version = v
+	x.Version, x.Archive = v, nil
 	x.prepare()
 	c.loaded[v] = x
 	return x, nil
