@@ -34,6 +34,8 @@ type bulk struct {
 	datasets []string
 	// natives says whether any frame has an id.
 	natives bool
+	// creations counts the frames that are to be created under an id.
+	creations int
 	// last is the group of the last item whose index is known.
 	last int16
 	// text is scratch for names with escapes.
@@ -47,7 +49,7 @@ func (b *bulk) reset() {
 	clear(b.datasets)
 	clear(b.refused)
 	b.items, b.frames, b.native, b.refused, b.datasets = b.items[:0], b.frames[:0], b.native[:0], b.refused[:0], b.datasets[:0]
-	b.natives, b.last = false, -1
+	b.natives, b.creations, b.last = false, 0, -1
 }
 
 // The details of what is refused.
@@ -124,6 +126,9 @@ func (b *bulk) split(data []byte, index string) bool {
 			b.frames = append(b.frames, format.Frame{Start: docStart, End: docEnd})
 			b.native = append(b.native, native)
 			b.natives = b.natives || native != nil
+			if a.op == opCreate && native != nil {
+				b.creations++
+			}
 		}
 	}
 	b.settle(index)
@@ -256,6 +261,18 @@ func (b *bulk) fill(batch *ingest.Batch) {
 	if b.natives {
 		batch.Native = b.native
 	}
+	if b.identified() {
+		batch.Key = idsKey(batch.Dataset, batch.Native)
+	}
+}
+
+// identified reports whether every item is to be created under an id. Creating
+// an id that exists does nothing, so that the ids alone say whether the body
+// came before: Beats write the fields of a document in another order each time
+// they send it. In the batch of all indices beyond datasetsMax the same id can
+// stand for two documents.
+func (b *bulk) identified() bool {
+	return len(b.items) > 0 && b.creations == len(b.items) && len(b.datasets) < datasetsMax
 }
 
 // parts makes a batch for each index, with its own bytes copied from data into
@@ -303,7 +320,11 @@ func (b *bulk) parts(batch *ingest.Batch, room []byte) ([]*ingest.Batch, []byte)
 			part.Native = nil
 		}
 		part.Data = room[base:len(room):len(room)]
-		part.Key = partKey(part.Dataset, part.Data)
+		if b.identified() {
+			part.Key = idsKey(part.Dataset, part.Native)
+		} else {
+			part.Key = partKey(part.Dataset, part.Data)
+		}
 		all = append(all, &part)
 	}
 	return all, room
@@ -314,5 +335,21 @@ func partKey(dataset string, data []byte) []byte {
 	_, _ = h.Write(binary.AppendUvarint(nil, uint64(len(dataset))))
 	_, _ = h.Write([]byte(dataset))
 	_, _ = h.Write(data)
+	return h.Sum(nil)
+}
+
+// idsKey is the key of documents that are known by their ids. What it hashes
+// begins with a length that no dataset has, so that partKey never hashes the same.
+func idsKey(dataset string, ids [][]byte) []byte {
+	h := sha256.New()
+	text := func(t []byte) {
+		_, _ = h.Write(binary.AppendUvarint(nil, uint64(len(t))))
+		_, _ = h.Write(t)
+	}
+	_, _ = h.Write(binary.AppendUvarint(nil, ingest.BodyBytesMax))
+	text([]byte(dataset))
+	for _, id := range ids {
+		text(id)
+	}
 	return h.Sum(nil)
 }

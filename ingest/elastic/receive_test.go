@@ -175,6 +175,35 @@ func TestReplayIsAckedAndStoredOnce(t *testing.T) {
 	}
 }
 
+// Documents that are created under ids are known by them, whatever order their
+// fields are in; anything else is known by its bytes.
+func TestReplayWithFieldsInAnotherOrder(t *testing.T) {
+	t.Parallel()
+	const a, b = `{"create":{"_index":"x","_id":"1"}}`, `{"create":{"_index":"x","_id":"2"}}`
+	const one, other = "\n{\"m\":1,\"n\":2}\n", "\n{\"n\":2,\"m\":1}\n"
+	for name, c := range map[string]struct {
+		first, second string
+		stored        int
+	}{
+		"created under ids":        {a + one + b + one, a + other + b + one, 2},
+		"two indices":              {a + one + `{"create":{"_index":"y","_id":"1"}}` + one, a + other + `{"create":{"_index":"y","_id":"1"}}` + other, 2},
+		"other ids":                {a + one, b + one, 2},
+		"other index":              {a + one, `{"create":{"_index":"y","_id":"1"}}` + one, 2},
+		"one more":                 {a + one, a + one + b + one, 3},
+		"one without an id":        {a + one + `{"create":{"_index":"x"}}` + one, a + other + `{"create":{"_index":"x"}}` + one, 4},
+		"overwritten":              {`{"index":{"_index":"x","_id":"1"}}` + one, `{"index":{"_index":"x","_id":"1"}}` + other, 2},
+		"ids that run together":    {`{"create":{"_index":"x","_id":"1"}}` + one + `{"create":{"_index":"x","_id":"23"}}` + one, `{"create":{"_index":"x","_id":"12"}}` + one + `{"create":{"_index":"x","_id":"3"}}` + one, 4},
+		"a refused one among them": {a + one + "!!!\n", a + other + "!!!\n", 2},
+	} {
+		s := &sink{}
+		bench := newBench(httpin.Options{}, s)
+		first, second := bench.do("POST", "/_bulk", c.first), bench.do("POST", "/_bulk", c.second)
+		if n := len(s.records()); first.Code != 200 || second.Code != 200 || n != c.stored {
+			t.Errorf("%s: %d %d, %d records, want %d", name, first.Code, second.Code, n, c.stored)
+		}
+	}
+}
+
 // A request of several indices of which one batch is refused is refused whole,
 // and nothing is stored twice when it comes again.
 func TestPartlyStoredRequestComesAgain(t *testing.T) {
