@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -182,13 +183,17 @@ func (n *Node) turn(c *Content) error {
 	}
 	var entries []store.Entry
 	now := n.clock.Now().UnixMicro()
-	for _, f := range n.scheduler.all() {
+	// A partition that is new meanwhile is not among these: it has its own turn
+	// when it is known.
+	feeds := n.scheduler.all()
+	for _, f := range feeds {
 		if f.expects() != c.Version {
 			entries = append(entries, store.Entry{Partition: f.partition, Meta: ingest.AppendMeta(nil, ingest.Meta{Kind: ingest.KindContent, Received: now, Key: c.Version})})
 		}
 	}
 	n.mu.Lock()
-	for p, s := range n.scopes {
+	scopes := maps.Clone(n.scopes)
+	for p, s := range scopes {
 		if s.expects != c.Version {
 			entries = append(entries, store.Entry{Partition: p, Meta: append([]byte{metaContent}, c.Version[:]...)})
 		}
@@ -199,11 +204,11 @@ func (n *Node) turn(c *Content) error {
 			return fmt.Errorf("put the content into the log: %w", err)
 		}
 	}
-	for _, f := range n.scheduler.all() {
+	for _, f := range feeds {
 		f.setExpects(c.Version)
 	}
 	n.mu.Lock()
-	for _, s := range n.scopes {
+	for _, s := range scopes {
 		s.expects = c.Version
 	}
 	n.mu.Unlock()
@@ -477,6 +482,8 @@ func (n *Node) evaluate(w *worker, t *task) error {
 // complete marks a task as done and collects whatever of its partition is due.
 func (n *Node) complete(w *worker, t *task) error {
 	f := t.feed
+	bytes := 0
+	defer func() { n.scheduler.collected(bytes) }() // its lock comes before the feed's
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t.done = true
@@ -487,6 +494,7 @@ func (n *Node) complete(w *worker, t *task) error {
 			due.out = &outcome{newest: never, batch: due.out.batch}
 			w.evaluate(f.content, f.partition.Tenant, f.source, due.out)
 		}
+		bytes += due.bytes
 		s, err := f.collect(due, n.contents.get)
 		if err != nil {
 			return err

@@ -10,7 +10,8 @@ import (
 // scheduler hands out entries of events partitions to workers: of the tenant
 // that is furthest behind its share, and of its partitions the one that is.
 // That is start-time fair queueing (Goyal, Vin, Cheng: SFQ, SIGCOMM 1996) over
-// bytes: a tenant that was away begins where the others are and gets no credit.
+// bytes, among tenants and once more among the partitions of each: who was away
+// begins where the others are and gets no credit.
 //
 // Its lock is taken before that of a feed, never while one is held.
 type scheduler struct {
@@ -19,14 +20,16 @@ type scheduler struct {
 	feeds   map[store.Partition]*feed
 	order   []*feed // as added
 	tenants map[event.Tenant]*share
-	vtime   float64 // of the entry handed out last
+	vtime   float64 // the tenants', as far as entries were handed out
 	bytes   int64   // in hand
 	stopped bool
 }
 
+// share is a tenant's.
 type share struct {
 	weight float64
 	vtime  float64
+	inner  float64 // its partitions', as far as entries were handed out
 }
 
 // Bounds of what is under way.
@@ -36,7 +39,9 @@ const (
 	feedInFlightMax = 16
 	// feedWaitingMax outputs of one partition may wait for the log.
 	feedWaitingMax = 256
-	// inHandBytesMax bounds the batches that are evaluated at once.
+	// inHandBytesMax bounds the batches that are evaluated and wait for those
+	// before them; each worker may go beyond it by one batch, whose size is
+	// known only once it is read.
 	inHandBytesMax = 256 << 20
 	// entryCost is what an entry costs besides its bytes.
 	entryCost = 4 << 10
@@ -58,8 +63,9 @@ func (s *scheduler) add(f *feed, weight float64) {
 		if weight <= 0 {
 			weight = 1
 		}
-		s.tenants[f.tenant()] = &share{weight: weight, vtime: s.vtime}
+		s.tenants[f.tenant()] = &share{weight: weight}
 	}
+	s.arrive(f)
 	s.cond.Broadcast()
 }
 
@@ -75,17 +81,21 @@ func (s *scheduler) all() []*feed {
 	return append([]*feed(nil), s.order...)
 }
 
+// arrive lets a partition that had nothing to do begin where the others are.
+func (s *scheduler) arrive(f *feed) {
+	t := s.tenants[f.tenant()]
+	f.vtime = max(f.vtime, t.inner)
+	t.vtime = max(t.vtime, s.vtime)
+}
+
 // grown tells how far the log of a partition reaches.
 func (s *scheduler) grown(f *feed, head int64) {
 	s.mu.Lock()
 	if head > f.head {
-		idle := f.next >= f.head && f.inFlight == 0
-		f.head = head
-		if idle {
-			f.vtime = max(f.vtime, s.vtime)
-			t := s.tenants[f.tenant()]
-			t.vtime = max(t.vtime, s.vtime)
+		if f.next >= f.head {
+			s.arrive(f)
 		}
+		f.head = head
 		s.cond.Broadcast()
 	}
 	s.mu.Unlock()
@@ -140,7 +150,8 @@ func (s *scheduler) hand(f *feed) *task {
 	f.next++
 	f.inFlight++
 	f.waiting++
-	s.vtime = s.tenants[f.tenant()].vtime
+	mine := s.tenants[f.tenant()]
+	s.vtime, mine.inner = max(s.vtime, mine.vtime), max(mine.inner, f.vtime)
 	s.charge(f, entryCost)
 	f.mu.Lock()
 	f.take(t)
@@ -166,7 +177,18 @@ func (s *scheduler) loaded(t *task) {
 func (s *scheduler) evaluated(t *task) {
 	s.mu.Lock()
 	t.feed.inFlight--
-	s.bytes -= int64(t.bytes)
+	s.cond.Broadcast()
+	s.mu.Unlock()
+}
+
+// collected tells that entries with as many bytes are in order and no longer in
+// hand.
+func (s *scheduler) collected(bytes int) {
+	if bytes == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.bytes -= int64(bytes)
 	s.cond.Broadcast()
 	s.mu.Unlock()
 }
