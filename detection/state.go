@@ -9,7 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/tiercel-io/tiercel/event"
 )
 
 // seenMax is how many states of a detection are remembered, by which an older
@@ -144,22 +145,10 @@ const (
 	noteBytesMax = 16 << 10
 )
 
-// clip cuts a text at a character.
-func clip(s string, bytesMax int) string {
-	if len(s) <= bytesMax {
-		return s
-	}
-	end := bytesMax
-	for end > bytesMax-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end]
-}
-
 func clipAll(list []string) []string {
 	list = slices.Clone(list[:min(len(list), listMax)])
 	for i, s := range list {
-		list[i] = clip(s, textBytesMax)
+		list[i] = event.Clip(s, textBytesMax)
 	}
 	return list
 }
@@ -168,7 +157,7 @@ func clipAll(list []string) []string {
 func fields(list []Field, left *int) []Field {
 	var out []Field
 	for _, f := range list[:min(len(list), listMax)] {
-		f.Field, f.Value = clip(f.Field, textBytesMax), clip(f.Value, textBytesMax)
+		f.Field, f.Value = event.Clip(f.Field, textBytesMax), event.Clip(f.Value, textBytesMax)
 		if len(f.Field)+len(f.Value) > *left {
 			break
 		}
@@ -181,9 +170,9 @@ func fields(list []Field, left *int) []Field {
 // bounded returns a copy within the bounds and how many events were left out.
 func bounded(in *Detection) (out *Detection, dropped uint64) {
 	d := *in
-	d.Reason, d.Rule.Description = clip(d.Reason, noteBytesMax), clip(d.Rule.Description, noteBytesMax)
-	d.Revision, d.SupersededBy, d.NotifyKey = clip(d.Revision, idBytesMax), clip(d.SupersededBy, idBytesMax), clip(d.NotifyKey, idBytesMax)
-	d.Rule.Title, d.Rule.Level, d.Rule.Kind = clip(d.Rule.Title, textBytesMax), clip(d.Rule.Level, textBytesMax), clip(d.Rule.Kind, textBytesMax)
+	d.Reason, d.Rule.Description = event.Clip(d.Reason, noteBytesMax), event.Clip(d.Rule.Description, noteBytesMax)
+	d.Revision, d.SupersededBy, d.NotifyKey = event.Clip(d.Revision, idBytesMax), event.Clip(d.SupersededBy, idBytesMax), event.Clip(d.NotifyKey, idBytesMax)
+	d.Rule.Title, d.Rule.Level, d.Rule.Kind = event.Clip(d.Rule.Title, textBytesMax), event.Clip(d.Rule.Level, textBytesMax), event.Clip(d.Rule.Kind, textBytesMax)
 	d.Rule.Tags, d.Values, d.Children = clipAll(d.Rule.Tags), clipAll(d.Values), clipAll(d.Children)
 	groups := textsBytesMax
 	d.Group = fields(d.Group, &groups)
@@ -197,7 +186,7 @@ func bounded(in *Detection) (out *Detection, dropped uint64) {
 	for i := range d.Evidence {
 		e := &d.Evidence[i]
 		e.Time, e.Received = shown(e.Time), shown(e.Received)
-		e.Host, e.Source, e.Partition = clip(e.Host, textBytesMax), clip(e.Source, textBytesMax), clip(e.Partition, textBytesMax)
+		e.Host, e.Source, e.Partition = event.Clip(e.Host, textBytesMax), event.Clip(e.Source, textBytesMax), event.Clip(e.Partition, textBytesMax)
 		e.Rules = clipAll(e.Rules)
 		e.Fields = fields(e.Fields, &texts)
 		if len(e.Event) == 0 {

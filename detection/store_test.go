@@ -409,8 +409,8 @@ func TestClipKeepsCharacters(t *testing.T) {
 		n    int
 		want string
 	}{{"abc", 3, "abc"}, {"abc", 2, "ab"}, {"aä", 2, "a"}, {"aä", 3, "aä"}, {"a😀", 4, "a"}, {"\x80\x80\x80\x80\x80\x80\x80\x80", 6, "\x80\x80"}} {
-		if got := clip(c.in, c.n); got != c.want {
-			t.Errorf("clip(%q, %d) = %q, want %q", c.in, c.n, got, c.want)
+		if got := event.Clip(c.in, c.n); got != c.want {
+			t.Errorf("event.Clip(%q, %d) = %q, want %q", c.in, c.n, got, c.want)
 		}
 	}
 }

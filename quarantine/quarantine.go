@@ -19,7 +19,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/event"
@@ -136,18 +135,6 @@ func cost(rawBytes, valueBytes int) int64 {
 	return int64(rawBytes) + int64(valueBytes) + entryBytes
 }
 
-// clip cuts a text at a character.
-func clip(s string, bytesMax int) string {
-	if len(s) <= bytesMax {
-		return s
-	}
-	end := bytesMax
-	for end > bytesMax-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end]
-}
-
 func encode(e *Entry, rawBytes int) ([]byte, error) {
 	e.Raw = nil
 	b, err := json.Marshal(e)
@@ -192,9 +179,9 @@ func (s *Store) Writes(t event.Tenant, entries []Entry) ([]store.Write, error) {
 		e.Hash, e.Bytes = hex.EncodeToString(sum[:]), max(e.Bytes, len(e.Raw))
 		e.Received = e.Received.UTC()
 		for _, text := range []*string{&e.Source, &e.Protocol, &e.Format, &e.Reason, &e.Peer, &e.Partition, &e.Outcome} {
-			*text = clip(*text, textBytesMax)
+			*text = event.Clip(*text, textBytesMax)
 		}
-		e.Detail = clip(e.Detail, detailBytesMax)
+		e.Detail = event.Clip(e.Detail, detailBytesMax)
 		value, err := encode(&e, len(raw))
 		if err != nil {
 			return nil, err
@@ -291,7 +278,7 @@ func (s *Store) MarkRetried(t event.Tenant, id, outcome string) error {
 	if err != nil {
 		return err
 	}
-	e.Retried, e.Outcome = s.clock.Now().UTC().Round(0), clip(outcome, detailBytesMax)
+	e.Retried, e.Outcome = s.clock.Now().UTC().Round(0), event.Clip(outcome, detailBytesMax)
 	value, err := encode(e, raw)
 	if err != nil {
 		return err

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/tiercel-io/tiercel/store"
+
+	"github.com/tiercel-io/tiercel/event"
 )
 
 // schedule is the wait before each attempt, counted from the failure before: the
@@ -296,7 +298,7 @@ func (o *Outbox) settle(e *endpoint, dueKey store.Key, doc store.Document, r *ro
 	durable := store.Relaxed
 	// The answer's text comes from outside.
 	if a.err != nil {
-		r.LastError = clip(fmt.Sprintf("%.*q", errorBytesMax, a.err.Error()), errorBytesMax)
+		r.LastError = event.Clip(fmt.Sprintf("%.*q", errorBytesMax, a.err.Error()), errorBytesMax)
 		r.LastError = strings.TrimSuffix(strings.TrimPrefix(r.LastError, `"`), `"`)
 	}
 	switch {

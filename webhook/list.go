@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/store"
@@ -283,16 +282,4 @@ func (o *Outbox) Trim(t event.Tenant, olderThan time.Time) (int, error) {
 		}
 	}
 	return n, nil
-}
-
-// clip cuts a text at a character.
-func clip(s string, bytesMax int) string {
-	if len(s) <= bytesMax {
-		return s
-	}
-	end := bytesMax
-	for end > bytesMax-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end]
 }
