@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/tiercel-io/tiercel/doctree"
 )
 
 // Place says where a value comes from.
@@ -84,30 +86,9 @@ func nearest(word string, names []string) string {
 	}
 	best, distance := "", len(word)/3+2
 	for _, n := range names {
-		if d := editDistance(strings.ToLower(word), strings.ToLower(n)); d < distance {
+		if d := doctree.EditDistance(strings.ToLower(word), strings.ToLower(n)); d < distance {
 			best, distance = n, d
 		}
 	}
 	return best
-}
-
-// editDistance is Levenshtein's distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

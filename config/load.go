@@ -169,7 +169,7 @@ func (d *decoder) environment(env map[string]string, root reflect.Value) {
 			continue
 		}
 		for _, known := range names {
-			if editDistance(name, known) <= 2 {
+			if doctree.EditDistance(name, known) <= 2 {
 				d.warnings = append(d.warnings, Warning{Place: Place{Name: name}, Msg: "this variable is no setting", Hint: "did you mean " + known + "?"})
 				break
 			}

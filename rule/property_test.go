@@ -190,18 +190,6 @@ func TestGlobAgainstDefinition(t *testing.T) {
 	})
 }
 
-func TestEditDistance(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"kitten", "sitting", 3}, {"contians", "contains", 1}, {"all", "al", 1}, {"re", "er", 1}} {
-		if got := editDistance(c.a, c.b); got != c.want {
-			t.Errorf("%s %s: %d, want %d", c.a, c.b, got, c.want)
-		}
-	}
-}
-
 func TestUUID(t *testing.T) {
 	t.Parallel()
 	// RFC 9562, appendix A.4: version 5 of www.example.com in the DNS

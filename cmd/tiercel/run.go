@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tiercel-io/tiercel/doctree"
 	"github.com/tiercel-io/tiercel/env"
 )
 
@@ -176,7 +177,7 @@ func nearest(word string, names []string) string {
 	best, bestDistance := "", len(word)/3+2
 	slices.Sort(names)
 	for _, n := range names {
-		d := editDistance(word, n)
+		d := doctree.EditDistance(word, n)
 		if len(word) >= 3 && strings.HasPrefix(n, word) {
 			d = 1
 		}
@@ -185,25 +186,4 @@ func nearest(word string, names []string) string {
 		}
 	}
 	return best
-}
-
-// editDistance is Levenshtein's distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
