@@ -51,6 +51,18 @@ type Set struct {
 	APIRequests     *prometheus.CounterVec // route, code
 
 	BuildInfo *prometheus.GaugeVec // version, revision
+
+	// Infos describes them, in the order in which they were made.
+	Infos []Info
+}
+
+// Info describes a metric for the reference.
+type Info struct {
+	Name, Help string
+	// Kind is counter, gauge or histogram.
+	Kind string
+	// Labels are its labels' names.
+	Labels []string
 }
 
 // bucketFactor is the growth of a native histogram's buckets: 1.1 resolves
@@ -68,32 +80,41 @@ func histogram(name, help string) prometheus.HistogramOpts {
 // New makes a set on a registry of its own.
 func New() *Set {
 	s := &Set{Registry: prometheus.NewRegistry()}
+	note := func(kind, name, help string, labels ...string) {
+		s.Infos = append(s.Infos, Info{Name: name, Help: help, Kind: kind, Labels: labels})
+	}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		note("counter", name, help, labels...)
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 		s.Registry.MustRegister(v)
 		return v
 	}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		note("gauge", name, help, labels...)
 		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 		s.Registry.MustRegister(v)
 		return v
 	}
 	histograms := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		note("histogram", name, help, labels...)
 		v := prometheus.NewHistogramVec(histogram(name, help), labels)
 		s.Registry.MustRegister(v)
 		return v
 	}
 	one := func(name, help string) prometheus.Counter {
+		note("counter", name, help)
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 		s.Registry.MustRegister(c)
 		return c
 	}
 	level := func(name, help string) prometheus.Gauge {
+		note("gauge", name, help)
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 		s.Registry.MustRegister(g)
 		return g
 	}
 	single := func(name, help string) prometheus.Histogram {
+		note("histogram", name, help)
 		h := prometheus.NewHistogram(histogram(name, help))
 		s.Registry.MustRegister(h)
 		return h

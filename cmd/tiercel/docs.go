@@ -13,6 +13,9 @@ import (
 
 	"github.com/tiercel-io/tiercel/api"
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/ingest"
+	"github.com/tiercel-io/tiercel/ingest/httpin"
+	"github.com/tiercel-io/tiercel/metric"
 	"github.com/tiercel-io/tiercel/pack"
 	"github.com/tiercel-io/tiercel/report"
 	"github.com/tiercel-io/tiercel/rule"
@@ -97,6 +100,7 @@ func referencePages(root *cobra.Command) ([]page, error) {
 		{"cli.md", cliPage(root)},
 		{"config.md", configPage()},
 		{"formats.md", formatsPage()},
+		{"metrics.md", metricsPage()},
 		{"packs.md", packsPage(set)},
 		{"modifiers.md", modifiersPage()},
 		{"lint.md", lintPage()},
@@ -178,6 +182,25 @@ func formatsPage() string {
 	for _, f := range allFormats() {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Name, cellText(f.About))
 	}
+	return b.String()
+}
+
+func metricsPage() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Metrics\n%s\n", generated)
+	b.WriteString("The admin port serves these at `/metrics`, besides those of the Go runtime and of the process (`go_`, `process_`). Names end in\n" +
+		"their unit, `_total` marks counters, and labels have values from closed sets or are names of sources. Histograms are native\n" +
+		"ones, which the scraper must keep. Alerts that use them are in [operate](../howto/operate.md#alerts).\n\n")
+	b.WriteString("| metric | kind | labels | what |\n|---|---|---|---|\n")
+	for _, m := range metric.New().Infos {
+		labels := ""
+		if len(m.Labels) > 0 {
+			labels = "`" + strings.Join(m.Labels, "`, `") + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, labels, cellText(m.Help))
+	}
+	b.WriteString("\n## Reasons\n\n`tiercel_ingest_rejected_total` has as `reason`: `" + strings.Join(httpin.Reasons(), "`, `") +
+		"`.\n`tiercel_quarantine_events_total`: `" + strings.Join(ingest.Reasons(), "`, `") + "`.\n")
 	return b.String()
 }
 
