@@ -267,12 +267,17 @@ func (q *Sequences) evict() {
 // 1970, has been observed, and returns the gaps found and filled since the last
 // call, in order of stream and numbers. Call it at least once a minute: a longer
 // pause counts as a minute, since after a standstill senders need the settle
-// time again. It takes time in proportion to the streams with missing numbers.
+// time again. A time before the last one moves nothing, as batches that came at
+// the same moment are stored in any order. It takes time in proportion to the
+// streams with missing numbers.
 func (q *Sequences) Settle(through int64) ([]Gap, []Filled) {
-	if q.through != 0 {
-		q.clock += min(max(through-q.through, 0), stepMaxMicros)
+	switch step := through - q.through; {
+	case q.through == 0 || step < -stepMaxMicros: // the clock was set back
+		q.through = through
+	case step > 0:
+		q.clock += min(step, stepMaxMicros)
+		q.through = through
 	}
-	q.through = through
 	var gaps []Gap
 	for s := range q.waiting {
 		before := s.runs()
@@ -290,7 +295,7 @@ func (q *Sequences) Settle(through int64) ([]Gap, []Filled) {
 	var filled []Filled
 	for s := range q.touched {
 		for _, g := range s.touched {
-			filled = append(filled, Filled{Gap: *g, Remaining: s.remaining(g), At: through})
+			filled = append(filled, Filled{Gap: *g, Remaining: s.remaining(g), At: q.through})
 		}
 		s.touched = nil
 	}

@@ -506,3 +506,36 @@ func TestMatches(t *testing.T) {
 		}
 	}
 }
+
+func TestSettleOutOfOrder(t *testing.T) {
+	t.Parallel()
+	q := NewSequences(SequencesConfig{Settle: time.Minute})
+	s := Stream{Kind: RecordID, Source: "s", Host: "h", Channel: "c"}
+	q.Settle(base)
+	q.Observe(s, 1, base, base)
+	q.Observe(s, 3, base, base)
+	// Batches that came at the same moment, stored in turns: half a minute passes
+	// in all, however often the time goes back and forth.
+	at := base
+	for i := range int64(3000) {
+		at = base + i*second/100
+		for _, through := range []int64{at, at - second} {
+			if gaps, _ := q.Settle(through); len(gaps) != 0 {
+				t.Fatalf("a gap after %d s: %+v", (at-base)/second, gaps)
+			}
+		}
+	}
+	gaps, _ := q.Settle(at + 31*second)
+	if len(gaps) != 1 || gaps[0].FoundAt != at+31*second {
+		t.Fatalf("after a minute: %+v", gaps)
+	}
+	// A clock that is set back by an hour goes on from there.
+	q.Observe(s, 5, base, base)
+	q.Settle(at - 3600*second)
+	if gaps, _ = q.Settle(at - 3541*second); len(gaps) != 0 {
+		t.Fatalf("too early: %+v", gaps)
+	}
+	if gaps, _ = q.Settle(at - 3539*second); len(gaps) != 1 {
+		t.Fatalf("after a clock was set back: %+v", gaps)
+	}
+}

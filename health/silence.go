@@ -165,6 +165,19 @@ func (q *Silence) add(source string) *cadence {
 	return c
 }
 
+// Silent returns the sources that were told to be silent and have not spoken
+// since, in order of name.
+func (q *Silence) Silent() []Silent {
+	var list []Silent
+	for _, c := range q.sources {
+		if c.silent {
+			list = append(list, c.told)
+		}
+	}
+	slices.SortFunc(list, func(a, b Silent) int { return strings.Compare(a.Source, b.Source) })
+	return list
+}
+
 // Forget drops a source, as one that is no longer configured.
 func (q *Silence) Forget(source string) { delete(q.sources, source) }
 

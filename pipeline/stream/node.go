@@ -134,7 +134,7 @@ func Start(cfg Config) (*Node, error) {
 	if err := n.adopt(content); err != nil {
 		return nil, err
 	}
-	return n, nil
+	return n, n.resume()
 }
 
 func (n *Node) settings(t event.Tenant) Settings {
@@ -228,7 +228,7 @@ func feedID(p store.Partition) string { return fmt.Sprintf("%s#%d", p.Source, p.
 func (n *Node) openFeed(h store.Head, current *Content) (*feed, error) {
 	p := h.Partition
 	f := &feed{partition: p, source: n.source(p.Tenant, p.Source), watermark: never, head: h.Next}
-	f.sequences = health.NewSequences(health.SequencesConfig{Tenant: p.Tenant, Off: filters(f.source)})
+	f.sequences = health.NewSequences(sequencesConfig(f.source))
 	state, err := loadState(n.records, p.Tenant, kindFeed, feedID(p))
 	if err == nil {
 		err = f.decode(state, n.contents.get)
@@ -276,12 +276,14 @@ func (n *Node) catchUp(f *feed, h store.Head) error {
 	})
 }
 
-func filters(s *Source) []health.Filter {
-	var out []health.Filter
+// sequencesConfig is how the numbers of a source are watched: what may still
+// come is not missing.
+func sequencesConfig(s *Source) health.SequencesConfig {
+	c := health.SequencesConfig{Tenant: s.Tenant, Settle: max(health.SettleDefault, s.Lateness)}
 	for _, channel := range s.Filtered {
-		out = append(out, health.Filter{Source: s.Name, Host: "*", Channel: channel})
+		c.Off = append(c.Off, health.Filter{Source: s.Name, Host: "*", Channel: channel})
 	}
-	return out
+	return c
 }
 
 // openScope makes a partition of matches known to stage 2.
@@ -747,7 +749,7 @@ func (f *feed) decode(state []byte, contents func(Version) (*Content, error)) er
 	if d.Failed {
 		return errFeed
 	}
-	if q, err := health.RestoreSequences(health.SequencesConfig{Tenant: f.partition.Tenant, Off: filters(f.source)}, numbers); err == nil {
+	if q, err := health.RestoreSequences(sequencesConfig(f.source), numbers); err == nil {
 		f.sequences = q
 	}
 	f.views = make(map[string]bool)

@@ -83,6 +83,8 @@ type rig struct {
 	stop    context.CancelFunc
 	done    chan error
 	metrics *metric.Set
+	// change, when set, changes the configuration of the node.
+	change func(*Config)
 }
 
 func newRig(t testing.TB, fs vfs.FS, rules map[string]string) *rig {
@@ -106,7 +108,7 @@ func (r *rig) start() {
 		r.t.Fatal(err)
 	}
 	r.metrics = metric.New()
-	r.node, err = Start(Config{
+	cfg := Config{
 		Clock: world.Clock, Log: r.log, Records: r.records, Detections: detection.Open(r.records, world.Clock),
 		Quarantine: quarantine.Open(r.records, world.Clock), Metrics: r.metrics, Logger: logger, Loader: r.loader,
 		Format: formats.ByName, Detect: func(head []byte) (format.Format, bool) { return formats.Detect(head, "") },
@@ -114,8 +116,11 @@ func (r *rig) start() {
 		Source: func(_ event.Tenant, name string) Source {
 			return Source{Lateness: time.Minute, Import: name == "import"}
 		},
-	})
-	if err != nil {
+	}
+	if r.change != nil {
+		r.change(&cfg)
+	}
+	if r.node, err = Start(cfg); err != nil {
 		r.t.Fatal(err)
 	}
 	if r.gate, err = ingest.NewGate(ingest.GateConfig{Log: r.log, Clock: world.Clock, Metrics: r.metrics, Backlog: r.node.Backlog}); err != nil {
@@ -136,6 +141,7 @@ func (r *rig) start() {
 func (r *rig) end() {
 	r.t.Helper()
 	r.stop()
+	r.stop = nil
 	if err := <-r.done; err != nil {
 		r.t.Fatal(err)
 	}
@@ -150,7 +156,12 @@ func (r *rig) end() {
 // send makes lines of JSON durable as one batch.
 func (r *rig) send(source string, lines ...string) {
 	r.t.Helper()
-	b := &ingest.Batch{Tenant: event.LocalTenant, Source: source, Protocol: "ndjson", Format: "json"}
+	r.sendFor(event.LocalTenant, source, lines...)
+}
+
+func (r *rig) sendFor(tenant event.Tenant, source string, lines ...string) {
+	r.t.Helper()
+	b := &ingest.Batch{Tenant: tenant, Source: source, Protocol: "ndjson", Format: "json"}
 	for _, line := range lines {
 		start := len(b.Data)
 		b.Data = append(b.Data, line...)

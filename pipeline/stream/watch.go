@@ -81,6 +81,70 @@ func (n *Node) finder(t event.Tenant, id string) ([]byte, error) {
 	return state, err
 }
 
+// resume takes up which sources were silent when the process stopped, and what
+// the configuration says of each by now. Feeds and content must be known.
+func (n *Node) resume() error {
+	minute := n.clock.Now().Unix() / 60
+	n.watching.Lock()
+	expected := map[*watcher]findings{}
+	var silent []sourceKey
+	n.mu.Lock()
+	for _, t := range n.cfg.Tenants {
+		w := n.watchers[t]
+		for _, s := range w.silence.Silent() {
+			if n.source(t, s.Source).ExpectSilence {
+				// It may be silent from now on.
+				w.silence.Forget(s.Source)
+				f := expected[w]
+				f.recovered = append(f.recovered, health.Recovered{Silent: s, At: minute})
+				expected[w] = f
+				continue
+			}
+			k := sourceKey{t, s.Source}
+			n.watched[k] = newWatched(&s)
+			n.cfg.Metrics.SourceSilent.WithLabelValues(s.Source).Set(1)
+			silent = append(silent, k)
+		}
+	}
+	n.mu.Unlock()
+	for _, f := range n.scheduler.all() {
+		w := n.watchers[f.partition.Tenant]
+		switch {
+		case w == nil || f.source.Import:
+		case f.source.ExpectSilence:
+			w.silence.Forget(f.source.Name)
+		default:
+			w.silence.Declare(f.source.Name, cadenceMinutes(f.source), minute)
+		}
+	}
+	n.watching.Unlock()
+	// What no source feeds is known once all that are silent are.
+	for _, k := range silent {
+		blind := n.blind(k)
+		n.mu.Lock()
+		n.watched[k].blind = blind
+		n.mu.Unlock()
+	}
+	for w, f := range expected {
+		if err := n.tell(w, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newWatched(s *health.Silent) *watched {
+	return &watched{silent: minuteTime(s.Since), expected: time.Duration(s.Expected) * time.Minute}
+}
+
+// cadenceMinutes is the declared cadence, or 0.
+func cadenceMinutes(s *Source) int64 {
+	if s.Cadence <= 0 {
+		return 0
+	}
+	return max(1, int64(s.Cadence/time.Minute))
+}
+
 // spoke notes records that came.
 func (n *Node) spoke(f *feed, received int64, records int) {
 	if f.source.Import || f.source.ExpectSilence || records == 0 {
@@ -95,9 +159,7 @@ func (n *Node) spoke(f *feed, received int64, records int) {
 	name := f.partition.Source
 	if w.minutes[name] == nil {
 		w.minutes[name] = map[int64]uint64{}
-		if f.source.Cadence > 0 {
-			w.silence.Declare(name, max(1, int64(f.source.Cadence/time.Minute)), received/time.Minute.Microseconds())
-		}
+		w.silence.Declare(name, cadenceMinutes(f.source), received/time.Minute.Microseconds())
 	}
 	w.minutes[name][received/time.Minute.Microseconds()] += uint64(records)
 }
@@ -247,7 +309,9 @@ func (n *Node) tell(w *watcher, f findings) error {
 		d := silence(s, 0)
 		list = append(list, d)
 		n.mu.Lock()
-		n.watched[sourceKey{w.tenant, s.Source}] = &watched{silent: minuteTime(s.Since), expected: time.Duration(s.Expected) * time.Minute, blind: d.Values}
+		x := newWatched(s)
+		x.blind = d.Values
+		n.watched[sourceKey{w.tenant, s.Source}] = x
 		n.mu.Unlock()
 		n.cfg.Metrics.SourceSilent.WithLabelValues(s.Source).Set(1)
 	}
@@ -395,21 +459,34 @@ func missing(t event.Tenant, sections []*Section) (list []*detection.Detection, 
 				Numbers: ledger.Numbers{From: g.From, To: g.To}, Missing: g.Missing, Before: g.Before, After: g.After, FoundAt: g.Found,
 			}
 			phase := "final"
+			all := g.To - g.From + 1
+			left := g.Missing
+			doc.Approximate = left != all
 			if g.Filled {
-				doc.FilledAt, doc.Missing = x.Received, g.To-g.From+1
-				doc.Remaining = g.Remaining
-				if len(g.Remaining) == 0 {
+				doc.FilledAt, doc.Remaining = x.Received, g.Remaining
+				left = 0
+				for _, r := range g.Remaining {
+					left += r.To - r.From + 1
+				}
+				if left == 0 {
 					phase = "closed"
 				}
 			}
 			writes = append(writes, doc.Write(t))
 			d := finding(ruleGap, "Records are missing upstream", "medium", g.ID, g.Found/time.Minute.Microseconds(), 0)
 			d.Phase = phase
-			d.Revision = fmt.Sprintf("%s-%d", g.ID, len(g.Remaining))
-			d.Count = g.Missing
-			d.Reason = fmt.Sprintf("%d records numbered %d to %d of channel %s on %s never came by source %s", g.To-g.From+1, g.From, g.To, quoted(g.Channel), quoted(g.Host), quoted(x.Source))
-			if g.Filled {
-				d.Reason += "; some of them came later"
+			d.Revision = fmt.Sprintf("%s-%d", g.ID, left)
+			d.Count = g.Missing // what came later makes it no smaller: that would be an older revision
+			what := fmt.Sprintf("%d records numbered %d to %d", all, g.From, g.To)
+			if doc.Approximate {
+				what = fmt.Sprintf("at least %d of the records numbered %d to %d", g.Missing, g.From, g.To)
+			}
+			d.Reason = fmt.Sprintf("%s of channel %s on %s did not come by source %s", what, quoted(g.Channel), quoted(g.Host), quoted(x.Source))
+			switch {
+			case g.Filled && left == 0:
+				d.Reason += "; all of them came later"
+			case g.Filled:
+				d.Reason += fmt.Sprintf("; all but %d came later", left)
 			}
 			d.Group = []detection.Field{{Field: "source", Value: x.Source}, {Field: "host", Value: g.Host}, {Field: "channel", Value: g.Channel}}
 			list = append(list, d)

@@ -304,7 +304,11 @@ func (w *worker) record(rec *event.Record) {
 	w.looked()
 	if stream, number, ok := w.eval.Number(w.stream[:0]); ok {
 		w.stream = stream
-		w.number(stream, number, at)
+		own := int64(0) // a record without a time of its own cannot tell a new numbering
+		if !rec.Time.IsZero() {
+			own = at
+		}
+		w.number(stream, number, own)
 	}
 	if !routed.Claimed {
 		return
