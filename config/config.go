@@ -174,7 +174,7 @@ type Content struct {
 	Values       Path          `key:"values" doc:"YAML file with lists for placeholders."`
 	Statuses     []string      `key:"statuses" default:"[stable, test, experimental]" oneof:"stable test experimental deprecated unsupported" doc:"The statuses of rules that are run."`
 	Experimental bool          `key:"experimental" default:"false" doc:"Allows what Sigma does not define yet."`
-	Reload       time.Duration `key:"reload" default:"5s" min:"0s" max:"1d" doc:"How often to look whether content has changed. 0s means only when told to."`
+	Reload       time.Duration `key:"reload" default:"5s" min:"0s" max:"1d" doc:"How often to look whether content has changed, for each thousand files of it. 0s means only when told to."`
 }
 
 // Limits bound what one client can do.

@@ -152,6 +152,7 @@ const serveGCPercent = 100
 // serve runs until ctx ends.
 func (s *server) serve(ctx context.Context) error {
 	debug.SetGCPercent(serveGCPercent)
+	limitMemory()
 	err := s.open()
 	if err == nil {
 		err = s.run(ctx)
@@ -222,10 +223,18 @@ func (s *server) open() error {
 	return err
 }
 
+// memTableBytes makes the documents fit into what is left of the disk when new
+// data is refused: they take a log and two tables of this size at a time, the
+// log in advance.
+func memTableBytes(reserve int64) uint64 {
+	const share, least = 16, 1 << 20
+	return uint64(min(max(reserve/share, least), pebble.MemTableBytesDefault))
+}
+
 // openRecords opens the documents. Damaged ones are set aside: what the log
 // still holds is decided again, which is better than not to start.
 func (s *server) openRecords(dir string) (*pebble.Engine, error) {
-	cfg := pebble.Config{FS: s.world.FS, Dir: dir, Logger: s.logger}
+	cfg := pebble.Config{FS: s.world.FS, Dir: dir, Logger: s.logger, MemTableBytes: memTableBytes(int64(s.cfg.Log.ReserveBytes))}
 	records, err := pebble.Open(cfg)
 	if errors.Is(err, pebble.ErrDamaged) {
 		aside, moveErr := pebble.SetAside(s.world.FS, dir, "damaged")

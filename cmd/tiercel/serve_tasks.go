@@ -30,12 +30,14 @@ func (s *server) watchContent(ctx context.Context) error {
 	if len(paths) == 0 {
 		return nil
 	}
-	last := fingerprint(s.world, paths)
+	last, files := fingerprint(s.world, paths)
 	for {
-		if err := env.Sleep(ctx, s.world.Clock, every); err != nil {
+		wait := every * time.Duration(1+files/filesEach)
+		if err := env.Sleep(ctx, s.world.Clock, wait); err != nil {
 			return nil
 		}
-		now := fingerprint(s.world, paths)
+		var now uint64
+		now, files = fingerprint(s.world, paths)
 		if now == last {
 			continue
 		}
@@ -61,11 +63,16 @@ func (s *server) contentPaths() []string {
 	return out
 }
 
+// filesEach is how many files are looked at in the time that is configured:
+// more of them are looked at less often, so that an idle server stays idle.
+const filesEach = 1000
+
 // contentDepthMax bounds the nesting of folders that are watched.
 const contentDepthMax = 32
 
-// fingerprint tells by names, sizes and times whether files have changed.
-func fingerprint(world env.Env, paths []string) uint64 {
+// fingerprint tells by names, sizes and times whether files have changed, and
+// how many there are.
+func fingerprint(world env.Env, paths []string) (sum uint64, files int) {
 	h := fnv.New64a()
 	var walk func(name string, depth int)
 	walk = func(name string, depth int) {
@@ -75,6 +82,7 @@ func fingerprint(world env.Env, paths []string) uint64 {
 			return
 		}
 		if !info.IsDir() {
+			files++
 			fmt.Fprintf(h, "%s\x00%d\x00%d\x00", name, info.Size(), info.ModTime().UnixNano())
 			return
 		}
@@ -93,7 +101,7 @@ func fingerprint(world env.Env, paths []string) uint64 {
 	for _, p := range paths {
 		walk(p, 0)
 	}
-	return h.Sum64()
+	return h.Sum64(), files
 }
 
 // retainEvery is how often what is old is removed.
