@@ -33,7 +33,8 @@ type Content struct {
 	// the first messages.
 	Refused  int
 	Problems []string
-	// Archive is what the content can be made of again, by [Loader.Revive].
+	// Archive is what the content can be made of again, by [Loader.Revive]. The
+	// node drops it once it is kept.
 	Archive []byte
 
 	// needs are the fields of correlate.Engine.Needs, by rule id.
@@ -56,9 +57,13 @@ func (c *Content) correlateConfig(t event.Tenant, s Settings) correlate.Config {
 	}
 }
 
-// prepare makes evaluators read the fields that stage 2 needs of hits. Call it
-// once, before the first evaluator is made.
+// prepare makes evaluators read the fields that stage 2 needs of hits. Call
+// it before the first evaluator is made; what is prepared already stays as it is,
+// for evaluators may be at work.
 func (c *Content) prepare() {
+	if c.needs != nil {
+		return
+	}
 	engine := correlate.New(correlate.Config{
 		Tenant: event.LocalTenant, Rules: c.Sigma.Rules(), Correlations: c.Correlations, Episode: correlate.DefaultEpisode,
 	})

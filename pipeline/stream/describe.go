@@ -14,7 +14,7 @@ import (
 )
 
 // describe turns a revision into the document that people see.
-func (s *scope) describe(d *correlate.Detection) (*detection.Detection, error) {
+func (s *scope) describe(d revision) (*detection.Detection, error) {
 	out := &detection.Detection{
 		ID: d.ID.String(), Revision: d.Revision.String(), Phase: phaseNames[d.Phase],
 		FirstTime: at(d.First), LastTime: at(d.Last), AnchorTime: at(d.AnchorTime),
@@ -46,14 +46,14 @@ func (s *scope) describe(d *correlate.Detection) (*detection.Detection, error) {
 		return nil, fmt.Errorf("evidence of a detection: %w", err)
 	}
 	if d.Correlation >= 0 {
-		c := s.content.Correlations[d.Correlation]
+		c := d.content.Correlations[d.Correlation]
 		out.Rule = detection.Rule{ID: c.ID, Title: c.Title, Kind: "correlation", Level: c.Level.String(), Description: c.Description, Tags: c.Tags}
-		out.Reason = correlationReason(c, d, out.Group)
+		out.Reason = correlationReason(c, d.Detection, out.Group)
 		return out, nil
 	}
-	r := s.content.Sigma.Rules()[d.Rule]
+	r := d.content.Sigma.Rules()[d.Rule]
 	out.Rule = detection.Rule{ID: r.ID, Title: r.Title, Kind: "rule", Level: r.Level.String(), Description: r.Description, Tags: r.Tags}
-	out.Reason = ruleReason(d, shown)
+	out.Reason = ruleReason(d.Detection, shown)
 	return out, nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tiercel-io/tiercel/detect/correlate"
 	"github.com/tiercel-io/tiercel/detection"
 	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/event"
@@ -54,6 +53,18 @@ type Config struct {
 	// HeartbeatAfter is how long a partition may be idle before the log gets a
 	// heartbeat; 0 means HeartbeatDefault.
 	HeartbeatAfter time.Duration
+
+	sabotage sabotage
+}
+
+// sabotage plants bugs, so that a test can show that the simulator finds them.
+// Nothing but a test of this package can set it.
+type sabotage struct {
+	// countTwice applies again what was applied before a restart, trustClocks lets
+	// the clock of a sender move the watermark past the time of receipt,
+	// dropLate forgets what late events met, and contentEarly lets new content
+	// decide what stands before it in the log.
+	countTwice, trustClocks, dropLate, contentEarly bool
 }
 
 // HeartbeatDefault lets an idle source's watermark move four times a minute.
@@ -90,7 +101,7 @@ type Node struct {
 	wake         map[store.Partition]chan struct{}
 	group        *errgroup
 	loading      sync.Mutex // one Reload at a time
-	turning      sync.Mutex // one change of content at a time
+	turning      chan struct{} // holds whoever changes the content
 
 	outbound chan struct{} // outputs wait to be appended
 	started  time.Time
@@ -114,7 +125,7 @@ func Start(cfg Config) (*Node, error) {
 		contents: &contents{loader: cfg.Loader, records: cfg.Records, loaded: make(map[Version]*Content)},
 		scopes:   make(map[store.Partition]*scope), counted: make(map[store.Partition]int64), rates: make(map[sourceKey]*rate), watched: make(map[sourceKey]*watched),
 		wake:     make(map[store.Partition]chan struct{}),
-		outbound: make(chan struct{}, 1), started: cfg.Clock.Now(),
+		outbound: make(chan struct{}, 1), turning: make(chan struct{}, 1), started: cfg.Clock.Now(),
 	}
 	n.ledger = newBooks(n)
 	n.watchers = make(map[event.Tenant]*watcher)
@@ -170,17 +181,43 @@ func (n *Node) adopt(current *Content) error {
 			}
 		}
 	}
-	return n.turn(current)
+	err := n.turn(current)
+	if passing(err) {
+		n.logger.Warn("the content waits for the log", "error", err.Error())
+		err = n.use(current)
+	}
+	return err
 }
+
+// passing reports whether an error of the log passes by itself: the disk is full
+// or a write failed.
+func passing(err error) bool { return errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrFailed) }
 
 // turn makes content decide everything that is not in the log yet; nil is the
 // current one, for a partition that is new.
 func (n *Node) turn(c *Content) error {
-	n.turning.Lock()
-	defer n.turning.Unlock()
+	n.turning <- struct{}{}
+	defer func() { <-n.turning }()
 	if c == nil {
 		c = n.current.Load()
 	}
+	if err := n.announce(c); err != nil {
+		return err
+	}
+	return n.use(c)
+}
+
+// use makes content the current one.
+func (n *Node) use(c *Content) error {
+	if n.current.Swap(c) == c {
+		return nil
+	}
+	n.metrics.use(c)
+	return n.ruleGaps(c)
+}
+
+// announce puts the content into the log of all partitions where another decides.
+func (n *Node) announce(c *Content) error {
 	var entries []store.Entry
 	now := n.clock.Now().UnixMicro()
 	// A partition that is new meanwhile is not among these: it has its own turn
@@ -212,11 +249,7 @@ func (n *Node) turn(c *Content) error {
 		s.expects = c.Version
 	}
 	n.mu.Unlock()
-	if n.current.Swap(c) == c {
-		return nil
-	}
-	n.metrics.use(c)
-	return n.ruleGaps(c)
+	return nil
 }
 
 // kindFeed holds the state of stage 1 by partition.
@@ -296,7 +329,7 @@ func (n *Node) openScope(p store.Partition, first int64, current *Content) (*sco
 	}
 	s = &scope{
 		node: n, partition: p, imported: p.Source != liveScope, recent: newRecent(),
-		changed: make(map[event.ID]*correlate.Detection), received: make(map[string]int64),
+		changed: make(map[event.ID]revision), received: make(map[string]int64),
 		book: ledger.NewBook(getter(n.records)),
 	}
 	if err := s.restore(first, current); err != nil {
@@ -393,8 +426,9 @@ func (n *Node) look() error {
 				if f, err = n.openFeed(h, n.current.Load()); err != nil {
 					return err
 				}
-				// Content may have changed between the two.
-				if err := n.turn(nil); err != nil {
+				// Content may have changed between the two. What the log does not
+				// take now it takes later.
+				if err := n.turn(nil); err != nil && !passing(err) {
 					return err
 				}
 			}
@@ -616,7 +650,7 @@ func (n *Node) drain(ctx context.Context) (bool, error) {
 func (n *Node) persist(ctx context.Context, entries []store.Entry) error {
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		_, err := n.log.Append(entries)
-		if err == nil || !errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrFailed) {
+		if !passing(err) {
 			return err
 		}
 		n.logger.Error("matches cannot be written; trying again", "error", err.Error())

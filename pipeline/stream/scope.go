@@ -47,7 +47,7 @@ type scope struct {
 	// node's lock guards it.
 	expects Version
 	// Of the commit under way:
-	changed  map[event.ID]*correlate.Detection
+	changed  map[event.ID]revision
 	order    []event.ID
 	received map[string]int64 // by detection id: receive times of the entries that completed them
 	now      int64            // receive time of the section under way
@@ -56,6 +56,13 @@ type scope struct {
 	snapshotNext  int64
 	snapshotBytes int
 	bytesSince    int
+}
+
+// revision is one with the content that its rule is looked up in: the commit
+// may have met another since.
+type revision struct {
+	*correlate.Detection
+	content *Content
 }
 
 // producer names a partition among the producers of a scope.
@@ -101,11 +108,11 @@ func (s *scope) source(name string) int {
 
 // Detection implements correlate.Sink.
 func (s *scope) Detection(d *correlate.Detection) {
-	if s.changed[d.ID] == nil {
+	if _, known := s.changed[d.ID]; !known {
 		s.order = append(s.order, d.ID)
 		s.received[d.ID.String()] = s.now
 	}
-	s.changed[d.ID] = d
+	s.changed[d.ID] = revision{d, s.content}
 }
 
 // Late implements correlate.Sink. What is late is counted by the engine; its
@@ -163,6 +170,7 @@ func (s *scope) entry(e *store.Stored, c *commit) error {
 		if err != nil {
 			return err
 		}
+		s.engine.Flush(s)
 		return s.settle(content)
 	case metaSections:
 		d := wire.Decoder{B: e.Payload}
@@ -208,13 +216,15 @@ func (s *scope) section(x *Section, c *commit) {
 			Rule: r, Source: source, Time: e.Time, Seq: e.Seq, ID: e.ID, Fields: fieldsFor(s.engine.Needs(r), x.Needs[h.Rule], h.Key),
 		}, s)
 	}
+	// Behind each section, so that what is said on the way does not depend on how
+	// many of them were read at once: what is provisional must be said again, and
+	// taken back, when they are read again.
+	s.engine.Flush(s)
 	switch {
 	case s.imported && x.Last:
-		s.engine.Flush(s)
 		s.engine.Close(s)
 		s.engine = correlate.New(s.content.correlateConfig(s.partition.Tenant, s.node.settings(s.partition.Tenant)))
 	case !s.imported && x.Watermark != never:
-		s.engine.Flush(s)
 		s.engine.Watermark(source, x.Watermark, s)
 	}
 }

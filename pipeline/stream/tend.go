@@ -27,6 +27,9 @@ func (n *Node) tend(ctx context.Context) error {
 		if err := n.ledger.flush(); err != nil {
 			return err
 		}
+		if err := n.turn(nil); err != nil && !passing(err) {
+			return err
+		}
 		n.gauges()
 		n.tickRates()
 		if now := n.clock.Now().Unix() / 60; now != minute {
