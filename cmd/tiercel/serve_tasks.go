@@ -207,6 +207,9 @@ func (s *server) readable(e *quarantine.Entry) (err error) {
 			err = fmt.Errorf("it makes its parser fail: %v", r)
 		}
 	}()
+	if e.Reason == ingest.ReasonTooLarge {
+		return fmt.Errorf("it was too large, and only its first %d bytes were kept", len(e.Raw))
+	}
 	if e.Bytes > len(e.Raw) {
 		return fmt.Errorf("only %d of its %d bytes were kept", len(e.Raw), e.Bytes)
 	}

@@ -244,9 +244,9 @@ func (f *feed) batch(t *task, s *Section) {
 			continue
 		}
 		e := r.evidence
-		if !f.source.DetectOnly {
-			e.Event = whole
-		}
+		kept, dropped := f.source.keep(whole)
+		e.Event = kept
+		c.DroppedBytes += dropped
 		for _, p := range parts {
 			e.Parts = append(e.Parts, p.ID)
 		}

@@ -55,6 +55,24 @@ func (s *Source) lateness() int64 {
 	return LatenessDefault.Microseconds()
 }
 
+// keep returns what is kept of an event that was put together of several
+// records, and the bytes that are not.
+func (s *Source) keep(whole []byte) (kept []byte, dropped uint64) {
+	if s.DetectOnly {
+		return nil, uint64(len(whole))
+	}
+	if len(s.DropFields) == 0 {
+		return whole, 0
+	}
+	var tree event.Tree
+	if err := tree.ParseJSON(whole); err != nil {
+		// It was written a moment ago; what cannot be looked through is not kept.
+		return nil, uint64(len(whole))
+	}
+	kept = tree.AppendJSONWithout(nil, s.DropFields)
+	return kept, uint64(max(0, len(whole)-len(kept)))
+}
+
 // scope is the name of the matches that a source's hits go to.
 func (s *Source) scope() string {
 	if s.Import {
