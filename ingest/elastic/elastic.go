@@ -251,6 +251,10 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", httpin.RetryAfter(fault.Wait))
 	}
 	h.gate.Rejected(fault.Reason)
+	if deaf(r, status) {
+		h.answerShort(w, status, errorBody(status, kind, reason))
+		return
+	}
 	h.answer(w, r, status, errorBody(status, kind, reason), nil)
 }
 
