@@ -67,6 +67,7 @@ type feed struct {
 	version    Version   // of the content behind all that is in the log
 	snapshotAt time.Time // when the last was taken
 	lastSeen   int64     // receive time of the last batch collected
+	measuredAt int64     // that of the last batch that was looked through for fields
 
 	// What came, for people; since the process started.
 	arrived, arrivedBytes uint64
@@ -285,6 +286,17 @@ func (s *Section) hit(evidence int, id string, h pipeline.Hit, c *Content) {
 		s.Needs[id] = c.needs[id]
 	}
 	s.Hits = append(s.Hits, out)
+}
+
+// measure reports whether a batch is looked through for the fields that rules
+// need.
+func (f *feed) measure(received int64) bool {
+	d := received - f.measuredAt
+	if d >= 0 && d < measuredEvery.Microseconds() {
+		return false
+	}
+	f.measuredAt = received
+	return true
 }
 
 // seen notes that a batch came.

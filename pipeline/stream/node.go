@@ -491,6 +491,7 @@ func (n *Node) evaluate(w *worker, t *task) error {
 		n.logger.Error("an entry of the log cannot be read; its records are lost and counted as damaged", "partition", f.partition.String(), "offset", t.offset, "records", t.records, "why", t.damaged)
 		n.cfg.Metrics.LogDamaged.Inc()
 		n.scheduler.loaded(t)
+			t.out.measure = f.measure(t.meta.Received)
 		return nil
 	}
 	e := &page.Entries[0]

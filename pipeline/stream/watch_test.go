@@ -370,3 +370,81 @@ func TestSilentSource(t *testing.T) {
 		r.end()
 	})
 }
+
+func TestDriftIsToldWithinTwoWindows(t *testing.T) {
+	t.Parallel()
+	// Two batches a minute, by each of which the source is known.
+	const perBatch, batches = 6, 2 * health.WindowMinutes
+	lines := func(n int, at time.Time, change func(string) string) []string {
+		var out []string
+		for i := range perBatch {
+			out = append(out, change(process(at, "pc", `C:\x.exe`, n*perBatch+i)))
+		}
+		return out
+	}
+	same := func(line string) string { return line }
+	for _, c := range []struct {
+		name, says string
+		blind      []string
+		change     func(string) string
+	}{
+		{"a parser breaks", "records that parse", nil, func(line string) string { return "{" + line }},
+		{
+			"a field is renamed", `with the field "Image"`, []string{"11111111-1111-4111-8111-111111111111"},
+			func(line string) string { return strings.Replace(line, `"Image"`, `"ImagePath"`, 1) },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := quiet(t, map[string]string{"a.yml": ruleWhoami}, nil)
+				r.start()
+				n := 0
+				window := func(change func(string) string) {
+					for range batches {
+						r.send("pc", lines(n, time.Now(), change)...)
+						n++
+						pass(health.WindowMinutes * time.Minute / batches)
+					}
+				}
+				// What a window of the source is like, for two days before this one: the
+				// finder must have known it for longer than this test wants to run.
+				window(same)
+				r.node.watching.Lock()
+				w := r.node.watchers[event.LocalTenant]
+				x := w.windows["pc"]
+				usual := health.Window{Records: x.records, Parsed: x.parsed, Routed: x.routed}
+				for _, f := range x.fields {
+					usual.Fields = append(usual.Fields, *f)
+				}
+				for m := x.start - 2*24*60; m < x.start; m += health.WindowMinutes {
+					w.drift.Observe("pc", m, usual)
+				}
+				r.node.watching.Unlock()
+				window(same)
+				window(same)
+				if got := r.about(ruleDrift); len(got) != 0 {
+					t.Fatalf("told of a source as it always was: %s", shortly(got))
+				}
+				window(c.change)
+				window(c.change)
+				pass(2 * time.Minute) // a window is over when the minute behind it is
+				got := r.about(ruleDrift)
+				if !slices.ContainsFunc(got, func(d *detection.Detection) bool {
+					return d.Phase == "final" && strings.Contains(d.Reason, c.says) && slices.Equal(d.Values, c.blind)
+				}) {
+					t.Fatalf("want a drift of %s, got %s", c.says, shortly(got))
+				}
+				window(same)
+				window(same)
+				window(same)
+				for _, d := range r.about(ruleDrift) {
+					if d.Phase != "closed" {
+						t.Errorf("it is as before, but %s", shortly([]*detection.Detection{d}))
+					}
+				}
+				r.end()
+			})
+		})
+	}
+}
