@@ -291,8 +291,13 @@ func (b *bench) latency() error {
 	go func() { follow <- f.follow(ctx, s) }()
 	loaded := make(chan error, 1)
 	loading, stop := context.WithCancel(ctx)
+	defer stop()
 	go func() { loaded <- l.run(loading) }()
 	sleep(ctx, warmup)
+	first, err := s.scrape()
+	if err != nil {
+		return err
+	}
 	begin, events := time.Now(), l.events.Load()
 	n := 0
 	for ; time.Since(begin) < b.o.latency; n++ {
@@ -323,6 +328,16 @@ func (b *bench) latency() error {
 	t.atMost("latency: event to visible detection, p99", "%.0f ms", ms(percentile(times, 0.99)), 1000, "< 1 s")
 	t.note("at", "%.0f events/s", rate)
 	t.add("  marked events sent, seen, detections", fmt.Sprintf("%d, %d, %d", len(sent), len(times), len(ids)), "all equal", len(sent) == len(times) && len(ids) == len(times))
+	last, err := s.scrape()
+	if err != nil {
+		return err
+	}
+	mean := func(name string) float64 {
+		n := last[name+"_count"] - first[name+"_count"]
+		return 1000 * (last[name+"_sum"] - first[name+"_sum"]) / max(1, n)
+	}
+	t.note("means: sync of the log, to evaluated, to stored", "%.0f ms, %.0f ms, %.0f ms",
+		mean("tiercel_wal_fsync_seconds"), mean("tiercel_stage_seconds"), mean("tiercel_detection_latency_seconds"))
 	t.note("changes in the feed meanwhile", "%.0f/s", float64(f.all)/time.Since(begin).Seconds())
 	acks := l.ackTimes()
 	t.note("answers", "p50 %v, p99 %v", percentile(acks, 0.5).Round(time.Millisecond), percentile(acks, 0.99).Round(time.Millisecond))
