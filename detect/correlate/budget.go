@@ -132,7 +132,7 @@ func (s *shard) drop(g *group) {
 // nil when a hit at o is too late for the group to be of use.
 func (e *Engine) admit(d *detector, number int, key string, o order, watermark int64) *group {
 	s := &d.shards[number]
-	if o.t < watermark-d.timespan && watermark != never {
+	if o.t < watermark-d.timespan && watermark != never && !d.single() {
 		return nil
 	}
 	if s.groups == nil {

@@ -148,6 +148,10 @@ func newCorrelationDetector(index int, c *rule.Correlation) *detector {
 	return d
 }
 
+// single reports whether the detector is one rule of its own, for which every
+// hit is an episode's.
+func (d *detector) single() bool { return d.correlation < 0 }
+
 func (d *detector) finish() {
 	d.ageMax = max(d.timespan, ageMin.Microseconds())
 	d.values = d.kind == distinctKind || d.kind == sumKind || d.kind == avgKind || d.kind == rankKind

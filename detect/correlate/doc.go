@@ -62,7 +62,9 @@
 //
 // A hit older than the watermark is late. It is counted and handed to the late
 // queue, and joins the windows that are still held; what opens with its help is
-// marked late.
+// marked late. Of a rule of its own it opens an episode however late it is,
+// unless something of its group is final already: that stands, and the hit only
+// joins it.
 //
 // # Chains
 //

@@ -277,9 +277,12 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 		e.counters.Repeated++
 		return
 	}
+	// Of a rule of its own a late hit opens an episode however late it is, as
+	// long as nothing of its group is final that it could change.
+	alone := d.single() && g.done == 0 && g.said().lastFinal == (event.ID{})
 	if decided := d.windowed && (o.t <= g.said().decided || o.t < w && !g.inWindow(o.t)); o.t < w || decided {
 		e.late(d, o, s)
-		if o.t < w-d.timespan || decided {
+		if !alone && (o.t < w-d.timespan || decided) {
 			e.settle(g)
 			return
 		}
@@ -297,7 +300,7 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 	g.insert(at, h, v, m)
 	switch {
 	case d.windowed:
-	case h.late:
+	case h.late && !alone:
 		e.insertLate(g, at)
 	case appended && (g.ahead != nil || at == int(g.done) && !g.dirty):
 		if g.ahead == nil {

@@ -236,6 +236,32 @@ func TestLateBeyondReach(t *testing.T) {
 	h.wantStanding(t)
 }
 
+// A rule of its own fires however late its hit is: what follows in its group
+// is decided with it, and one that comes while an episode of the group is held
+// changes nothing that was final.
+func TestLateAlone(t *testing.T) {
+	t.Parallel()
+	cfg := correlate.Config{
+		Rules:   []*rule.Rule{handRule},
+		Episode: func(int) correlate.Episode { return correlate.Episode{Fields: []string{"g"}, Gap: time.Hour} },
+	}
+	h := newHand(cfg)
+	h.watermark(0, 48*time.Hour)
+	h.hit(0, 47*time.Hour+50*time.Minute, "minutes") // 1
+	h.hit(0, 20*time.Hour, "a day")                  // 2
+	h.hit(0, 20*time.Hour-time.Minute, "a day")      // 3: before the other
+	h.hit(0, 30*time.Hour, "a day")                  // 4: an episode of its own
+	h.engine.Flush(h)
+	h.hit(0, 49*time.Hour, "a day") // 5: in time
+	h.wantStanding(t, "1:1L", "3:2L", "4:1L", "5:1")
+	h.watermark(0, 49*time.Hour+time.Minute)
+	h.wantFinal(t, "3:2", "4:1", "1:1", "5:1")
+	h.hit(0, 48*time.Hour+30*time.Minute, "a day") // 6: the group's episode is held
+	h.engine.Close(h)
+	h.wantStanding(t, "1:1L", "3:2L", "4:1L", "5:1")
+	h.wantLate(t, 47*time.Hour+50*time.Minute, 20*time.Hour, 20*time.Hour-time.Minute, 30*time.Hour, 48*time.Hour+30*time.Minute)
+}
+
 // What was final stays as it is when a late hit would have moved its anchor.
 func TestLateMovesNothingFinal(t *testing.T) {
 	t.Parallel()
