@@ -197,7 +197,7 @@ func (l *load) deliver(b *batch) {
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
 	deadline := time.Now().Add(doneWithin)
-	for !l.send(b) {
+	for !l.send(b) && !l.t.Failed() {
 		if time.Now().After(deadline) {
 			l.complain("batch %d was not acknowledged within %v", b.number, doneWithin)
 			break

@@ -141,8 +141,8 @@ admin: {listen: ""}
 content: {rules: [%s], reload: 0s}
 log: {segment_bytes: 2MiB, reserve_bytes: 16MiB, %s}
 sources:
-  - {name: a, lateness: 1m, filtered_channels: ["*"], expect_silence: true}
-  - {name: b, lateness: 1m, filtered_channels: ["*"], expect_silence: true}
+  - {name: a, lateness: 1m, lag_max: 7d, filtered_channels: ["*"], expect_silence: true}
+  - {name: b, lateness: 1m, lag_max: 7d, filtered_channels: ["*"], expect_silence: true}
 %s
 `, n.data, n.address, rules, s.log, s.more))
 	t.Cleanup(n.kill)
@@ -257,6 +257,19 @@ func (n *node) awaitExit() {
 		<-n.exited
 		n.t.Fatalf("the server did not end within %v:\n%s", backWithin, n.stderr.tail(20000))
 	}
+}
+
+// trace ends a process that hangs, and returns where it did.
+func (n *node) trace() string {
+	_ = n.cmd.Process.Signal(syscall.SIGQUIT)
+	<-n.exited
+	var out []string
+	for part := range strings.SplitSeq(n.stderr.tail(200_000), "\n\n") {
+		if strings.HasPrefix(part, "goroutine ") && strings.Contains(part, "tiercel-io") {
+			out = append(out, part)
+		}
+	}
+	return strings.Join(out, "\n\n")
 }
 
 // ask sends a request to the API and reads the answer into out, which may be
