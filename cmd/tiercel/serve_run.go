@@ -171,6 +171,7 @@ func (s *server) receivers(p *parts) error {
 	p.start(s.outbox.run)
 	p.start(s.watchContent)
 	p.start(s.retain)
+	p.start(s.measureDisk)
 	p.start(s.rest)
 	return nil
 }

@@ -42,6 +42,7 @@ type scope struct {
 	sources []string
 
 	recent *recent
+	level  level
 	book   *ledger.Book
 	// expects is the content that decides behind all that is in the log; the
 	// node's lock guards it.
@@ -91,6 +92,8 @@ func (s *scope) settle(c *Content) error {
 // use makes c the content whose rules hits are looked up in.
 func (s *scope) use(c *Content) {
 	s.content = c
+	s.level.evicted = s.engine.Counters().EvictedGroups
+	s.level.next.Store(s.next)
 	s.rules = make(map[string]int)
 	for i, r := range c.Sigma.Rules() {
 		s.rules[r.ID] = i
@@ -323,6 +326,7 @@ func (s *scope) commit(c *commit) error {
 		n.count(t, c.sections)
 	}
 	n.metrics.count(c.sections)
+	s.tell(now)
 	clear(s.changed)
 	clear(s.received)
 	s.order = s.order[:0]

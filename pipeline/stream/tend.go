@@ -82,6 +82,7 @@ func (n *Node) gauges() {
 	n.cfg.Metrics.QueueDepth.WithLabelValues("evaluate").Set(float64(waiting))
 	n.cfg.Metrics.QueueDepth.WithLabelValues("append").Set(float64(outputs))
 	n.cfg.Metrics.QueueOldest.WithLabelValues("evaluate").Set(oldest.Seconds())
+	n.scopeGauges(now)
 }
 
 // audit compares both sides of the ledger. What does not come out is an alarm:
