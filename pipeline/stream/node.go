@@ -53,18 +53,6 @@ type Config struct {
 	// HeartbeatAfter is how long a partition may be idle before the log gets a
 	// heartbeat; 0 means HeartbeatDefault.
 	HeartbeatAfter time.Duration
-
-	sabotage sabotage
-}
-
-// sabotage plants bugs, so that a test can show that the simulator finds them.
-// Nothing but a test of this package can set it.
-type sabotage struct {
-	// countTwice applies again what was applied before a restart, trustClocks lets
-	// the clock of a sender move the watermark past the time of receipt,
-	// dropLate forgets what late events met, and contentEarly lets new content
-	// decide what stands before it in the log.
-	countTwice, trustClocks, dropLate, contentEarly bool
 }
 
 // HeartbeatDefault lets an idle source's watermark move four times a minute.
@@ -100,7 +88,7 @@ type Node struct {
 	work1, work2 rate
 	wake         map[store.Partition]chan struct{}
 	group        *errgroup
-	loading      sync.Mutex // one Reload at a time
+	loading      sync.Mutex    // one Reload at a time
 	turning      chan struct{} // holds whoever changes the content
 
 	outbound chan struct{} // outputs wait to be appended
@@ -491,7 +479,6 @@ func (n *Node) evaluate(w *worker, t *task) error {
 		n.logger.Error("an entry of the log cannot be read; its records are lost and counted as damaged", "partition", f.partition.String(), "offset", t.offset, "records", t.records, "why", t.damaged)
 		n.cfg.Metrics.LogDamaged.Inc()
 		n.scheduler.loaded(t)
-			t.out.measure = f.measure(t.meta.Received)
 		return nil
 	}
 	e := &page.Entries[0]
@@ -504,6 +491,7 @@ func (n *Node) evaluate(w *worker, t *task) error {
 			t.out.batch.Tenant, t.out.batch.Source = f.partition.Tenant, f.partition.Source
 			f.mu.Lock()
 			c := f.content
+			t.out.measure = f.measure(t.meta.Received)
 			f.mu.Unlock()
 			w.evaluate(c, f.partition.Tenant, f.source, t.out)
 			n.metrics.cost(w, c)
