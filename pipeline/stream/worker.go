@@ -81,6 +81,10 @@ const meteredEvery = 32
 // name of a source.
 const parsersMax = 256
 
+// streamsMax bounds the names of streams that a worker keeps: as many hosts
+// with some channels each.
+const streamsMax = 10_000
+
 type parserKey struct {
 	format, name, zone string
 	reference          int64
@@ -94,6 +98,7 @@ type worker struct {
 
 	evals   []*evaluators // newest last
 	parsers map[parserKey]format.Parser
+	streams map[string]string // names of streams of numbers, each once
 
 	// Of the batch under way:
 	eval     *pipeline.SigmaEvaluator
@@ -111,7 +116,7 @@ type worker struct {
 }
 
 func newWorker(formats func(string) (format.Format, bool), detectFormat func([]byte) (format.Format, bool), now func() int64) *worker {
-	w := &worker{formats: formats, detect: detectFormat, now: now, parsers: make(map[parserKey]format.Parser)}
+	w := &worker{formats: formats, detect: detectFormat, now: now, parsers: make(map[parserKey]format.Parser), streams: make(map[string]string)}
 	w.emit = w.record
 	return w
 }
@@ -213,9 +218,19 @@ func (w *worker) frames(kind string, block *format.Block, from int) (next int) {
 			next++
 		}
 	}()
-	for next = from; next < len(block.Frames); next++ {
+	next = from
+	// A format that is known is the same for all of them.
+	var known format.Parser
+	var unknown error
+	if kind != "" {
+		known, unknown = w.parser(kind, nil)
+	}
+	for ; next < len(block.Frames); next++ {
 		f := block.Frames[next]
-		p, err := w.parser(kind, block.Data[f.Start:f.End])
+		p, err := known, unknown
+		if kind == "" {
+			p, err = w.parser(kind, block.Data[f.Start:f.End])
+		}
 		if err == nil {
 			w.index, w.records, w.latest = next, 0, 0
 			err = p.Parse(block, f, w.emit)
@@ -465,6 +480,14 @@ func (w *worker) number(stream []byte, n uint64, at int64) {
 			}
 		}
 	}
-	w.out.numbers = append(runs, numberRun{stream: string(stream), from: n, to: n, time: at})
+	name, ok := w.streams[string(stream)]
+	if !ok {
+		if len(w.streams) >= streamsMax {
+			clear(w.streams)
+		}
+		name = string(stream)
+		w.streams[name] = name
+	}
+	w.out.numbers = append(runs, numberRun{stream: name, from: n, to: n, time: at})
 	w.lastRun = len(w.out.numbers) - 1
 }
