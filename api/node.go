@@ -89,6 +89,8 @@ type Source struct {
 	// Events and Bytes count since the process started.
 	Events uint64 `json:"events" doc:"Records received since the start."`
 	Bytes  uint64 `json:"bytes" doc:"Bytes received since the start, inflated."`
+	// Unrouted are records that no pack knows, so that no rule is asked of them.
+	Unrouted uint64 `json:"unrouted" doc:"Records evaluated since the start that no pack knows; no rule is asked of them."`
 	// Unaccounted is the ledger's unexplained remainder in settled minutes.
 	Unaccounted int64 `json:"unaccounted" doc:"Records received and not accounted for in settled minutes; anything but 0 is a fault."`
 	// BlindRules are the ids of the rules that only this source feeds, listed

@@ -301,6 +301,9 @@ func (d *doctor) status(s *api.StatusReport) {
 		default:
 			d.add(findingOK, about, fmt.Sprintf("the last event came at %s, lag %s", src.LastEvent.UTC().Format(time.RFC3339), lag), "")
 		}
+		if share := unknown(&src); share > 0 {
+			d.add(findingWarn, about, fmt.Sprintf("no pack knows %d %% of its records, so no rule is asked of those", share), "try 'tiercel scan' with some of them, and set the source's format or pack, or write a pack")
+		}
 		if src.Unaccounted != 0 {
 			d.add(findingFail, about, fmt.Sprintf("%d records are received and not accounted for", src.Unaccounted), "this is a fault of Tiercel: keep the data folder and report it")
 		}

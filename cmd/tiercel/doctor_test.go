@@ -72,8 +72,9 @@ func TestDoctorAsksAServer(t *testing.T) {
 	at := func(d time.Duration) string { return examined.Add(d).Format(time.RFC3339) }
 	status := fmt.Sprintf(`{"version":%q,"uptime_seconds":60,"ready":false,"checks":[{"name":"log","ok":false,"detail":"disk is nearly full"},{"name":"rules","ok":true}],"sources":[
 		{"name":"good","tenant":"local","last_event":%q},{"name":"silent","tenant":"local","last_event":%q,"silent":true},{"name":"late","tenant":"local","last_event":%q,"lag_seconds":90},
-		{"name":"new","tenant":"local"},{"name":"future","tenant":"local","last_event":%q},{"name":"lost","tenant":"local","last_event":%q,"unaccounted":3}]}`,
-		version, at(0), at(-time.Hour), at(0), at(time.Hour), at(0))
+		{"name":"new","tenant":"local"},{"name":"future","tenant":"local","last_event":%q},{"name":"lost","tenant":"local","last_event":%q,"unaccounted":3},
+		{"name":"odd","tenant":"local","last_event":%q,"events":400,"unrouted":300}]}`,
+		version, at(0), at(-time.Hour), at(0), at(time.Hour), at(0), at(0))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/v1/status" && r.Header.Get("Authorization") == "Bearer tok" {
 			_, _ = io.WriteString(w, status)
@@ -95,6 +96,7 @@ func TestDoctorAsksAServer(t *testing.T) {
 		"source local/new":         "warn nothing has come yet",
 		"source local/future":      "fail its newest event",
 		"source local/lost":        "fail 3 records",
+		"source local/odd":         "warn no pack knows 75 % of its records",
 	} {
 		f := found[about]
 		if !strings.HasPrefix(f.State+" "+f.Text, want) || f.State != findingOK && f.Do == "" {

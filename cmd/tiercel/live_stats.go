@@ -127,7 +127,7 @@ func (s *liveStats) write(w io.Writer, where string, now time.Time) {
 // sources shows those in trouble first, then the busiest.
 func (s *liveStats) sources(w io.Writer, now time.Time) {
 	list := slices.Clone(s.Status.Sources)
-	trouble := func(x *api.Source) bool { return x.Silent || x.Unaccounted != 0 }
+	trouble := func(x *api.Source) bool { return x.Silent || x.Unaccounted != 0 || unknown(x) > 0 }
 	slices.SortStableFunc(list, func(a, b api.Source) int {
 		switch ta, tb := trouble(&a), trouble(&b); {
 		case ta != tb && ta:
@@ -154,6 +154,9 @@ func (s *liveStats) sources(w io.Writer, now time.Time) {
 				notes += fmt.Sprintf(", %s blind", plural(n, "rule"))
 			}
 		}
+		if share := unknown(&x); share > 0 {
+			notes += fmt.Sprintf("  UNKNOWN %d %%", share)
+		}
 		if x.Unaccounted != 0 {
 			notes += fmt.Sprintf("  UNACCOUNTED %d", x.Unaccounted)
 		}
@@ -166,6 +169,27 @@ func (s *liveStats) sources(w io.Writer, now time.Time) {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "none yet")
 	}
+}
+
+// A source is told of when this share of its records, in per cent, is known to
+// no pack, since single lines of most logs are not, and it has sent as many as
+// this: a few test events say nothing.
+const (
+	unknownLeast = 50
+	unknownFrom  = 100
+)
+
+// unknown is the share of a source's records that no pack knows, in per cent, or
+// 0 when it is nothing to speak of.
+func unknown(x *api.Source) uint64 {
+	if x.Events < unknownFrom {
+		return 0
+	}
+	share := 100 * min(x.Unrouted, x.Events) / x.Events
+	if share < unknownLeast {
+		return 0
+	}
+	return share
 }
 
 func (s *liveStats) rules(w io.Writer) {

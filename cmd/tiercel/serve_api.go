@@ -118,7 +118,7 @@ func (s *server) Sources(t event.Tenant) []api.Source {
 		out = append(out, api.Source{
 			Name: x.Name, Tenant: x.Tenant.String(), Pack: x.Pack, LastEvent: x.Last, Silent: !x.Silent.IsZero(), ExpectedSeconds: x.Expected.Seconds(),
 			LagSeconds: x.Lag.Seconds(), Watermark: x.Watermark, EventsPerSecond: x.EventsPerSecond, BytesPerSecond: x.BytesPerSecond,
-			Events: x.Events, Bytes: x.Bytes, Unaccounted: x.Unaccounted, BlindRules: x.Blind,
+			Events: x.Events, Bytes: x.Bytes, Unrouted: x.Unrouted, Unaccounted: x.Unaccounted, BlindRules: x.Blind,
 		})
 	}
 	return out

@@ -72,6 +72,7 @@ type feed struct {
 	// What came, for people; since the process started.
 	arrived, arrivedBytes uint64
 	arrivedAt             int64
+	unrouted              uint64
 	// views are the names of those that its records have had.
 	views map[string]bool
 
@@ -200,6 +201,7 @@ func (f *feed) batch(t *task, s *Section) {
 		}
 	}
 	c.Unrouted, c.Unparsed, c.DroppedBytes, c.Types = out.unrouted, out.unparsed, out.droppedBytes, out.types
+	f.unrouted += out.unrouted
 	s.Quarantine = out.unread
 	s.Last = out.batch.File != nil && out.batch.File.Last
 	if f.sequences != nil {

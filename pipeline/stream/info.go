@@ -18,6 +18,8 @@ type SourceInfo struct {
 	// none was; Events and Bytes count since then.
 	Last          time.Time
 	Events, Bytes uint64
+	// Unrouted are the records evaluated since then that no pack knows.
+	Unrouted uint64
 	// Lag is the age of the oldest batch that waits to be evaluated, Waiting how
 	// many do.
 	Lag     time.Duration
@@ -55,6 +57,7 @@ func (n *Node) Sources(t event.Tenant) []SourceInfo {
 		f.mu.Lock()
 		s.Events += f.arrived
 		s.Bytes += f.arrivedBytes
+		s.Unrouted += f.unrouted
 		s.Waiting += f.backlog.waiting()
 		if f.arrivedAt > 0 && time.UnixMicro(f.arrivedAt).After(s.Last) {
 			s.Last = time.UnixMicro(f.arrivedAt).UTC()
