@@ -22,17 +22,16 @@ import (
 
 // server is a running `tiercel serve`.
 type server struct {
-	dir          string // holds its data and its configuration
-	address      string
-	admin        string
-	token        string // sends
-	adminToken   string // sees
-	cmd          *exec.Cmd
-	exited       chan error
-	started      time.Time
-	readyAfter   time.Duration
-	http         *http.Client
-	residentPeak int64
+	dir        string // holds its data and its configuration
+	address    string
+	admin      string
+	token      string // sends
+	adminToken string // sees
+	cmd        *exec.Cmd
+	exited     chan error
+	started    time.Time
+	readyAfter time.Duration
+	http       *http.Client
 }
 
 // freePort finds a port that nobody listens on.
