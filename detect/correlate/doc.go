@@ -63,8 +63,8 @@
 // A hit older than the watermark is late. It is counted and handed to the late
 // queue, and joins the windows that are still held; what opens with its help is
 // marked late. Of a rule of its own it opens an episode however late it is,
-// unless something of its group is final already: that stands, and the hit only
-// joins it.
+// unless an episode of its group is final and open: that stands, its anchor too,
+// and counts the hit, whose id comes last in the evidence.
 //
 // # Chains
 //

@@ -282,7 +282,7 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 	alone := d.single() && g.done == 0 && g.said().lastFinal == (event.ID{})
 	if decided := d.windowed && (o.t <= g.said().decided || o.t < w && !g.inWindow(o.t)); o.t < w || decided {
 		e.late(d, o, s)
-		if !alone && (o.t < w-d.timespan || decided) {
+		if !d.single() && (o.t < w-d.timespan || decided) {
 			e.settle(g)
 			return
 		}
@@ -302,6 +302,9 @@ func (e *Engine) add(d *detector, ref int, o order, key []byte, shown []string, 
 	case d.windowed:
 	case h.late && !alone:
 		e.insertLate(g, at)
+		if d.single() {
+			e.join(g, at, s)
+		}
 	case appended && (g.ahead != nil || at == int(g.done) && !g.dirty):
 		if g.ahead == nil {
 			g.ahead = g.committed.clone()
@@ -335,6 +338,21 @@ func (e *Engine) insertLate(g *group, at int) {
 	}
 	g.ahead = nil
 	e.soil(g)
+}
+
+// join lets a late hit of a rule of its own count, although what stands around it
+// is decided: it joins the episode that is open, or is one by itself where none
+// is.
+func (e *Engine) join(g *group, at int, s Sink) {
+	h := &g.hits[at]
+	if x := g.committed.open; x != nil {
+		x.joinLate(h)
+		return
+	}
+	x := &episode{anchor: h.order, completing: h.id, completed: h.order, value: 1, first: h.t, last: h.t}
+	x.joinLate(h)
+	x.id = g.detectionID(x.anchor)
+	s.Detection(g.detection(x, Closed, x.id))
 }
 
 func (e *Engine) soil(g *group) {

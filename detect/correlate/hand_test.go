@@ -238,7 +238,7 @@ func TestLateBeyondReach(t *testing.T) {
 
 // A rule of its own fires however late its hit is: what follows in its group
 // is decided with it, and one that comes while an episode of the group is held
-// changes nothing that was final.
+// counts there and moves no anchor.
 func TestLateAlone(t *testing.T) {
 	t.Parallel()
 	cfg := correlate.Config{
@@ -258,7 +258,7 @@ func TestLateAlone(t *testing.T) {
 	h.wantFinal(t, "3:2", "4:1", "1:1", "5:1")
 	h.hit(0, 48*time.Hour+30*time.Minute, "a day") // 6: the group's episode is held
 	h.engine.Close(h)
-	h.wantStanding(t, "1:1L", "3:2L", "4:1L", "5:1")
+	h.wantStanding(t, "1:1L", "3:2L", "4:1L", "5:2L")
 	h.wantLate(t, 47*time.Hour+50*time.Minute, 20*time.Hour, 20*time.Hour-time.Minute, 30*time.Hour, 48*time.Hour+30*time.Minute)
 }
 

@@ -113,17 +113,29 @@ func (e *episode) add(g *group, i int) {
 		e.first = h.t
 	}
 	e.lastEvent = h.order
-	e.count++
 	e.last = h.t
+	e.keep(h.id)
+}
+
+// joinLate counts a hit that came when what stands behind it had been counted.
+func (e *episode) joinLate(h *hit) {
+	e.late = true
+	e.first, e.last = min(e.first, h.t), max(e.last, h.t)
+	e.keep(h.id)
+}
+
+// keep counts an event and keeps its id, if it is among the first or last.
+func (e *episode) keep(id event.ID) {
+	e.count++
 	if len(e.head) < EvidenceFirst {
-		e.head = append(e.head, h.id)
+		e.head = append(e.head, id)
 		return
 	}
 	if len(e.tail) < EvidenceLast {
-		e.tail = append(e.tail, h.id)
+		e.tail = append(e.tail, id)
 		return
 	}
-	e.tail[e.tailAt] = h.id
+	e.tail[e.tailAt] = id
 	e.tailAt = (e.tailAt + 1) % EvidenceLast
 }
 
