@@ -406,6 +406,7 @@ func (j *judge) detections(t event.Tenant, want map[string]*expected, f *faultLi
 		}
 	}
 	v.mu.Unlock()
+	covered := map[string]bool{} // rule and event
 	for _, id := range sortedKeys(got) {
 		d := got[id]
 		if d.Rule.Kind == "health" || d.Phase == detection.Superseded {
@@ -413,6 +414,7 @@ func (j *judge) detections(t event.Tenant, want map[string]*expected, f *faultLi
 		}
 		for i := range d.Evidence {
 			e := d.Evidence[i].EventID
+			covered[d.Rule.ID+e] = true
 			if j.ids[t][e] == nil {
 				f.add("%s: %s of %s rests on %s, which is no event of the tenant", t, id, d.Rule.Title, e)
 			}
@@ -465,6 +467,21 @@ func (j *judge) detections(t event.Tenant, want map[string]*expected, f *faultLi
 		}
 		if wanted := evidenceOf(e); !slices.Equal(ids, wanted) {
 			f.add("%s rests on %v, want %v", what, ids, wanted)
+		}
+	}
+	// Whatever else a late event does, the rule that it meets fires.
+	for k, hits := range j.hits {
+		if k.tenant != t {
+			continue
+		}
+		for i := range hits {
+			rule := j.content.Sigma.Rules()[hits[i].Rule].ID
+			if simWords[rule] != "ay" && simWords[rule] != "dee" || covered[rule+hits[i].ID.String()] {
+				continue
+			}
+			if r := j.ids[t][hits[i].ID.String()]; k.set == "live" && j.isTainted(t, map[string]string{"host": r.host, "user": r.user}) {
+				f.add("%s: the late event %s at %s meets %s and is in no detection", t, hits[i].ID, at(hits[i].Time).Format(stampFormat), rule)
+			}
 		}
 	}
 	return nil
