@@ -29,6 +29,7 @@ import (
 	"github.com/tiercel-io/tiercel/pipeline/stream"
 	"github.com/tiercel-io/tiercel/quarantine"
 	"github.com/tiercel-io/tiercel/store"
+	"github.com/tiercel-io/tiercel/tracing"
 )
 
 // serveFlags are the flags of serve: a way to say without a file what is said
@@ -55,7 +56,7 @@ func newServe(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return newServer(p, cfg).serve(c.Context())
+			return serveOn(c.Context(), p, cfg)
 		},
 	}
 	flags := c.Flags()
@@ -116,6 +117,8 @@ type server struct {
 	gate       *ingest.Gate
 	audit      *auditLog
 	outbox     *outbox
+	traces     *tracing.Tracer // nil is off
+	endTraces  func(context.Context) error
 	started    time.Time
 
 	// addresses are those that were opened, by the setting that names them.
@@ -155,9 +158,32 @@ func (s *server) serve(ctx context.Context) error {
 	limitMemory()
 	err := s.open()
 	if err == nil {
+		s.opened()
 		err = s.run(ctx)
 	}
-	return errors.Join(err, s.close())
+	err = errors.Join(err, s.close())
+	if err == nil {
+		s.logger.Info("stopped")
+	}
+	return err
+}
+
+// reread is how many partitions are named that are read again after a start.
+const reread = 20
+
+// opened says what a start found.
+func (s *server) opened() {
+	c := s.node.Content()
+	s.logger.Info("content loaded", "version", c.Version.String(), "rules", len(c.Sigma.Rules()), "correlations", len(c.Correlations), "disabled", len(c.Disabled), "refused", c.Refused)
+	entries := int64(0)
+	behind := s.node.Behind()
+	for i, b := range behind {
+		entries += b.Entries
+		if i < reread {
+			s.logger.Info("reading again", "partition", b.Partition.String(), "entries", b.Entries)
+		}
+	}
+	s.logger.Info("recovered", "partitions", len(behind), "entries", entries)
 }
 
 func newLogger(w io.Writer, o config.Observability) *slog.Logger {
@@ -175,6 +201,13 @@ func newLogger(w io.Writer, o config.Observability) *slog.Logger {
 func (s *server) open() error {
 	var err error
 	if s.tenants, err = event.NewTenants(s.cfg.TenantNames()); err != nil {
+		return &codedError{exitUsage, err}
+	}
+	s.traces, s.endTraces, err = tracing.Start(context.Background(), tracing.Config{
+		Endpoint: s.cfg.Observability.Traces.Endpoint, OneIn: s.cfg.Observability.Traces.OneIn, Version: version,
+		Dial: s.world.Net.DialContext, Logger: s.logger, Now: s.world.Clock.Now,
+	})
+	if err != nil {
 		return &codedError{exitUsage, err}
 	}
 	data := string(s.cfg.Data)
@@ -209,13 +242,13 @@ func (s *server) open() error {
 		Clock: s.world.Clock, Log: s.log, Records: s.records, Detections: s.detections, Quarantine: s.quarantine,
 		Metrics: s.metrics, Logger: s.logger, Loader: &contentLoader{world: s.world, cfg: s.cfg.Content},
 		Format: formatByName, Detect: detectFormat, Tenants: s.tenants.All(),
-		Settings: s.settings, Source: s.source, Outbox: s.outbox.writes,
+		Settings: s.settings, Source: s.source, Outbox: s.outbox.writes, Traces: s.traces,
 	})
 	if err != nil {
 		return err
 	}
 	s.gate, err = ingest.NewGate(ingest.GateConfig{
-		Log: s.log, Clock: s.world.Clock, Metrics: s.metrics, Logger: s.logger, Backlog: s.node.Backlog, Duplicate: s.node.Duplicate,
+		Log: s.log, Clock: s.world.Clock, Metrics: s.metrics, Logger: s.logger, Backlog: s.node.Backlog, Duplicate: s.node.Duplicate, Traces: s.traces,
 		BacklogBytesMax: int64(s.cfg.Limits.BacklogBytes), BytesInFlightMax: int64(s.cfg.Limits.InFlightBytes),
 		Shards: func(t event.Tenant, source string) int { return s.cfg.Source(t.String(), source).Shards },
 		Quota:  s.quota,
@@ -237,11 +270,9 @@ func (s *server) openRecords(dir string) (*pebble.Engine, error) {
 	cfg := pebble.Config{FS: s.world.FS, Dir: dir, Logger: s.logger, MemTableBytes: memTableBytes(int64(s.cfg.Log.ReserveBytes))}
 	records, err := pebble.Open(cfg)
 	if errors.Is(err, pebble.ErrDamaged) {
-		aside, moveErr := pebble.SetAside(s.world.FS, dir, "damaged")
-		if moveErr != nil {
-			return nil, &codedError{exitInput, errors.Join(err, moveErr)}
+		if err := s.setAside(dir, err); err != nil {
+			return nil, err
 		}
-		s.logger.Error("the stored detections and state are damaged; they were set aside and are made again from the log, as far as it reaches", "folder", aside, "error", err.Error())
 		records, err = pebble.Open(cfg)
 	}
 	if err != nil {
@@ -250,9 +281,17 @@ func (s *server) openRecords(dir string) (*pebble.Engine, error) {
 	return records, nil
 }
 
+// traceWait bounds how long a stop waits for the last traces to be delivered.
+const traceWait = 5 * time.Second
+
 // close closes what open opened.
 func (s *server) close() error {
 	var errs []error
+	if s.endTraces != nil {
+		late, cancel := context.WithTimeout(context.Background(), traceWait)
+		errs = append(errs, s.endTraces(late))
+		cancel()
+	}
 	if s.log != nil {
 		errs = append(errs, s.log.Close())
 	}

@@ -66,6 +66,7 @@ func (s *server) run(ctx context.Context) error {
 	if notifyErr := notifyManager(context.WithoutCancel(ctx), s.world.Net, s.p.getenv, "STOPPING=1"); notifyErr != nil {
 		s.logger.Warn("the service manager was not told", "error", notifyErr.Error())
 	}
+	s.logger.Info("stopping")
 	s.gate.Stop()
 	err = errors.Join(err, parts.wait())
 	stopNode()
@@ -125,20 +126,23 @@ func (s *server) receivers(p *parts) error {
 		return err
 	}
 	probes := api.Health(s)
+	// Off, these are what they were.
+	bulkTraced, collectorTraced := s.traces.Handler(elastic.Protocol, bulk), s.traces.Handler(hec.Protocol, collector)
+	linesTraced, logsTraced := s.traces.Handler(ndjson.Protocol, lines), s.traces.Handler(otlp.Protocol, logs)
 	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case strings.HasPrefix(path, "/api/"):
 			routes.ServeHTTP(w, r)
 		case strings.HasPrefix(path, "/services/collector"):
-			collector.ServeHTTP(w, r)
+			collectorTraced.ServeHTTP(w, r)
 		case path == ndjson.Path || strings.HasPrefix(path, ndjson.Path+"/"):
-			lines.ServeHTTP(w, r)
+			linesTraced.ServeHTTP(w, r)
 		case path == otlp.Path:
-			logs.ServeHTTP(w, r)
+			logsTraced.ServeHTTP(w, r)
 		case path == "/livez", path == "/readyz", path == "/healthz", strings.HasPrefix(path, "/-/"):
 			probes.ServeHTTP(w, r)
 		default:
-			bulk.ServeHTTP(w, r)
+			bulkTraced.ServeHTTP(w, r)
 		}
 	})
 	if err := s.listen(p, "http.listen", s.cfg.HTTP.Listen, s.cfg.HTTP.TLS, front.Harden(all)); err != nil {
@@ -147,13 +151,13 @@ func (s *server) receivers(p *parts) error {
 	if err := s.listen(p, "admin.listen", s.cfg.Admin.Listen, config.TLS{}, api.Admin(s.metrics)); err != nil {
 		return err
 	}
-	if err := s.listen(p, "receivers.elastic.listen", s.cfg.Receivers.Elastic.Listen, s.cfg.HTTP.TLS, front.Harden(bulk)); err != nil {
+	if err := s.listen(p, "receivers.elastic.listen", s.cfg.Receivers.Elastic.Listen, s.cfg.HTTP.TLS, front.Harden(bulkTraced)); err != nil {
 		return err
 	}
-	if err := s.listen(p, "receivers.hec.listen", s.cfg.Receivers.HEC.Listen, s.cfg.HTTP.TLS, front.Harden(collector)); err != nil {
+	if err := s.listen(p, "receivers.hec.listen", s.cfg.Receivers.HEC.Listen, s.cfg.HTTP.TLS, front.Harden(collectorTraced)); err != nil {
 		return err
 	}
-	if err := s.listen(p, "receivers.otlp.http", s.cfg.Receivers.OTLP.HTTP, s.cfg.HTTP.TLS, front.Harden(logs)); err != nil {
+	if err := s.listen(p, "receivers.otlp.http", s.cfg.Receivers.OTLP.HTTP, s.cfg.HTTP.TLS, front.Harden(logsTraced)); err != nil {
 		return err
 	}
 	if err := s.grpc(p, logs); err != nil {
@@ -173,6 +177,7 @@ func (s *server) receivers(p *parts) error {
 	p.start(s.retain)
 	p.start(s.measureDisk)
 	p.start(s.rest)
+	p.start(s.watchRecords)
 	return nil
 }
 
@@ -186,6 +191,7 @@ func (s *server) listen(p *parts, key, address string, certificate config.TLS, h
 		return &codedError{exitInput, fmt.Errorf("%s: %w; another program, or another tiercel, may have the port", key, err)}
 	}
 	s.addresses[key] = l.Addr().String()
+	s.logger.Info("listening", "setting", key, "address", s.addresses[key], "tls", certificate.On())
 	srv := httpin.Server(h)
 	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: s.cfg.Limits.HTTP2Streams}
 	srv.ReadHeaderTimeout, srv.IdleTimeout = s.cfg.Limits.HeaderTimeout, s.cfg.Limits.IdleTimeout
@@ -237,6 +243,7 @@ func (s *server) grpc(p *parts, logs *otlp.Receiver) error {
 	if err != nil {
 		return &codedError{exitInput, fmt.Errorf("receivers.otlp.grpc: %w; another program, or another tiercel, may have the port", err)}
 	}
+	s.logger.Info("listening", "setting", "receivers.otlp.grpc", "address", l.Addr().String(), "tls", s.cfg.HTTP.TLS.On())
 	srv := grpc.NewServer(options...)
 	logs.Register(srv)
 	p.start(func(ctx context.Context) error {
@@ -367,6 +374,7 @@ func (s *server) syslog(p *parts, c *config.Syslog) error {
 		if err != nil {
 			return &codedError{exitInput, fmt.Errorf("syslog: %w", err)}
 		}
+		s.logger.Info("listening", "setting", "receivers.syslog", "address", conn.LocalAddr().String(), "transport", c.Transport)
 		p.start(syslog.NewDatagram(onlyPackets(conn, c.Clients), o).Run)
 		return nil
 	}
@@ -384,6 +392,7 @@ func (s *server) syslog(p *parts, c *config.Syslog) error {
 			return errors.Join(err, l.Close())
 		}
 	}
+	s.logger.Info("listening", "setting", "receivers.syslog", "address", l.Addr().String(), "transport", c.Transport)
 	p.start(syslog.NewStream(onlyConns(l, c.Clients), tlsConfig, o).Run)
 	return nil
 }

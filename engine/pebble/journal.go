@@ -13,6 +13,8 @@ const messageBytesMax = 1 << 10
 type journal struct {
 	log   *slog.Logger
 	fatal func(error)
+	// damaged is called for each damaged block.
+	damaged func()
 }
 
 // fatal is what the journal panics with.

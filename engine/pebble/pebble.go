@@ -109,6 +109,7 @@ type Engine struct {
 	failing sync.Mutex
 	failure error
 	failed  chan struct{}
+	damaged chan struct{}
 
 	// nosync makes durable writes relaxed: the planted bug by which the
 	// power-cut test shows that it can fail.
@@ -131,8 +132,8 @@ func Open(cfg Config) (*Engine, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{dir: cfg.Dir, failed: make(chan struct{})}
-	db, err := openDB(cfg, &journal{log: cfg.Logger, fatal: e.fail})
+	e := &Engine{dir: cfg.Dir, failed: make(chan struct{}), damaged: make(chan struct{})}
+	db, err := openDB(cfg, &journal{log: cfg.Logger, fatal: e.fail, damaged: sync.OnceFunc(func() { close(e.damaged) })})
 	if err != nil {
 		return nil, fmt.Errorf("open documents in %q: %w", cfg.Dir, err)
 	}
@@ -163,7 +164,10 @@ func openDB(cfg Config, log *journal) (db *upstream.DB, err error) {
 		// block; the read that met it returns the error anyway.
 		EventListener: &upstream.EventListener{
 			BackgroundError: func(err error) { log.Errorf("background: %v", err) },
-			DataCorruption:  func(info upstream.DataCorruptionInfo) { log.Errorf("%v", info) },
+			DataCorruption: func(info upstream.DataCorruptionInfo) {
+				log.Errorf("%v", info)
+				log.damaged()
+			},
 		},
 	}
 	for i := range opts.Levels {
@@ -275,6 +279,11 @@ func (e *Engine) refused() error {
 // Failed is closed once a write has failed: every later one is refused with
 // store.ErrFailed, and the owner must close the engine and open it again.
 func (e *Engine) Failed() <-chan struct{} { return e.failed }
+
+// Damaged is closed once a damaged block was met, by a call or in the
+// background: what stands in it is lost, and the owner does best to close the
+// engine and to move the folder aside with [SetAside].
+func (e *Engine) Damaged() <-chan struct{} { return e.damaged }
 
 // Close waits for calls under way, then closes the folder; relaxed writes are
 // synced. A Scan's visit must not call it. A second Close does nothing.
