@@ -70,9 +70,10 @@ bench-serve: build ## serve under load: rate, time to detection, overload, idle,
 	@go build -C tools -o ../bin/serveload ./serveload
 	@bin/serveload $(SERVELOAD)
 
-torture: ## run the correlation engine against its oracle 100,000 times, the pipeline against its own 5,000 times
+torture: ## run the correlation engine against its oracle 100,000 times, the pipeline against its own 5,000 times, and kill the server 1,000 times
 	@env -u TIERCEL_CORPUS go test -count=1 -run '^TestFinalDetections$$' -timeout 60m ./detect/correlate -rapid.checks=5000
 	@env -u TIERCEL_CORPUS go test -count=1 -run '^TestSimulation$$' -timeout 60m ./pipeline/stream -sim.seeds=5000
+	@env -u TIERCEL_CORPUS go test -count=1 -run '^(TestKill|TestFailingSync)$$' -timeout 90m ./test/serve -kills=1000 -sync-fails=40
 
 fuzz: ## run each fuzz target for FUZZTIME (10m)
 	@for pkg in $$(go list ./...); do \
