@@ -63,24 +63,25 @@ var layers = []layer{
 	{pattern: "engine/segment", inside: []string{"env", "event", "store"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs", "github.com/klauspost/compress"}},
 	{pattern: "engine/pebble", inside: []string{"event", "store"}, outside: []string{"github.com/cockroachdb/pebble/v2"}},
 	{pattern: "metric", outside: []string{"github.com/prometheus/client_golang"}},
+	{pattern: "tracing", outside: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf"}},
 	{pattern: "detection", inside: []string{"env", "event", "store"}},
 	{pattern: "quarantine", inside: []string{"env", "event", "store"}},
 	{pattern: "access", inside: []string{"env", "event", "ingest", "store"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "config", inside: []string{"env", "event", "doctree", "yamltree"}, outside: []string{"github.com/knadh/koanf", "github.com/cockroachdb/pebble/v2/vfs", "go.yaml.in/yaml/v3"}},
 	{pattern: "webhook", inside: []string{"env", "event", "detection", "metric", "store"}, outside: []string{"github.com/standard-webhooks/standard-webhooks/libraries"}},
-	{pattern: "ingest", inside: []string{"env", "event", "format", "metric", "store", "store/wire"}, outside: []string{"github.com/klauspost/compress"}},
+	{pattern: "ingest", inside: []string{"env", "event", "format", "metric", "store", "store/wire", "tracing"}, outside: []string{"github.com/klauspost/compress"}},
 	{pattern: "ingest/...", inside: []string{"env", "event", "format/...", "ingest/...", "metric"}, outside: []string{
 		"github.com/klauspost/compress", "github.com/cockroachdb/pebble/v2/vfs", "go.opentelemetry.io/proto/otlp", "google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto", "github.com/prometheus/client_golang",
 	}},
 	{pattern: "health", inside: []string{"event"}, pure: true},
 	{pattern: "ledger", inside: []string{"event", "store"}, pure: true},
-	{pattern: "pipeline/stream", inside: []string{"env", "event", "format/...", "pack", "rule/...", "detect", "detect/correlate", "detection", "health", "ingest", "ledger", "metric", "pipeline", "quarantine", "store", "store/wire", "webhook"}, outside: []string{"github.com/prometheus/client_golang", "github.com/klauspost/compress"}},
+	{pattern: "pipeline/stream", inside: []string{"env", "event", "format/...", "pack", "rule/...", "detect", "detect/correlate", "detection", "health", "ingest", "ledger", "metric", "pipeline", "quarantine", "store", "store/wire", "tracing", "webhook"}, outside: []string{"github.com/prometheus/client_golang", "github.com/klauspost/compress"}},
 	{pattern: "api", inside: []string{"access", "env", "event", "detection", "ingest", "ledger", "metric", "pipeline/stream", "quarantine", "store", "webhook"}, outside: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang"}},
 	{pattern: "report", inside: []string{"detection", "event", "pipeline", "rule"}},
 	{pattern: "scenario", pure: true},
 	{pattern: "corpus"},
 	{pattern: "bench", inside: []string{"env", "event", "format/...", "pack", "rule/...", "detect", "pipeline"}, outside: []string{"github.com/valyala/fastjson", "github.com/cockroachdb/pebble/v2/vfs"}},
-	{pattern: "cmd/tiercel", inside: []string{"doctree", "env", "event", "format/...", "pack", "rule/...", "rules/...", "detect", "detect/correlate", "pipeline/...", "lookup/...", "ruleset", "scenario", "report", "access", "api", "config", "detection", "engine/...", "health", "ingest/...", "ledger", "metric", "quarantine", "store/...", "webhook"}, outside: []string{
+	{pattern: "cmd/tiercel", inside: []string{"doctree", "env", "event", "format/...", "pack", "rule/...", "rules/...", "detect", "detect/correlate", "pipeline/...", "lookup/...", "ruleset", "scenario", "report", "access", "api", "config", "detection", "engine/...", "health", "ingest/...", "ledger", "metric", "quarantine", "store/...", "tracing", "webhook"}, outside: []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8", "github.com/cockroachdb/pebble/v2/vfs", "google.golang.org/grpc",
 	}},
 }

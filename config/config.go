@@ -213,7 +213,7 @@ type Quarantine struct {
 type Webhook struct {
 	Name         string   `key:"name" need:"yes" doc:"1 to 64 of a-z, A-Z, 0-9, ., - and _, beginning with a letter or digit."`
 	Tenant       string   `key:"tenant" doc:"Whose detections are sent. Empty means the only tenant."`
-	URL          string   `key:"url" need:"yes" doc:"Where to: https, or http to a loopback address."`
+	URL          string   `key:"url" need:"yes" doc:"Where to: https, or http too with allow_private."`
 	Secret       Secret   `key:"secret" doc:"What messages are signed with: whsec_ and base64 of 24 to 64 bytes. Write ${env:NAME} to take it from the environment."`
 	SecretFile   Path     `key:"secret_file" doc:"File that holds the secret, in place of secret."`
 	MinLevel     string   `key:"min_level" default:"low" oneof:"informational low medium high critical" doc:"The lowest level that is sent."`
@@ -238,6 +238,7 @@ type Observability struct {
 // Traces is where traces go.
 type Traces struct {
 	Endpoint string `key:"endpoint" doc:"URL of an OTLP/HTTP endpoint, as http://127.0.0.1:4318. Empty switches traces off."`
+	OneIn    int    `key:"one_in" default:"100" min:"1" max:"1000000" doc:"One of so many batches and requests is traced."`
 }
 
 // Source returns the settings of a source: those of the configuration, or the

@@ -15,6 +15,7 @@ import (
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/metric"
 	"github.com/tiercel-io/tiercel/store"
+	"github.com/tiercel-io/tiercel/tracing"
 )
 
 // KindEvents is the kind of the partitions that batches go to.
@@ -35,6 +36,8 @@ type GateConfig struct {
 	Clock   env.Clock
 	Metrics *metric.Set
 	Logger  *slog.Logger
+	// Traces may be nil.
+	Traces *tracing.Tracer
 	// Duplicate, if not nil, is told of batches that were acknowledged again.
 	Duplicate func(b *Batch)
 	// Shards is the number of partitions of a source; nil means one.
@@ -310,7 +313,7 @@ func (g *Gate) Accept(ctx context.Context, b *Batch) error {
 		}
 		return p.err
 	}
-	err := g.write(b, m)
+	err := g.write(ctx, b, m)
 	g.settle(k, p, err, b)
 	return err
 }
@@ -320,7 +323,7 @@ func (g *Gate) Accept(ctx context.Context, b *Batch) error {
 func (g *Gate) Resubmit(b *Batch) error {
 	b.Received = g.cfg.Clock.Now()
 	m := Meta{Kind: KindBatch, Protocol: b.Protocol, Received: b.Received.UnixMicro(), Records: b.Records(), Bytes: len(b.Data), Key: batchKey(b), Retry: true}
-	return g.write(b, m)
+	return g.write(context.Background(), b, m)
 }
 
 // batchKey is the client's own key, hashed to its length, or that of the data.
@@ -371,17 +374,20 @@ func (g *Gate) settle(k windowKey, p *pending, err error, b *Batch) {
 }
 
 // write makes a batch durable.
-func (g *Gate) write(b *Batch, m Meta) error {
+func (g *Gate) write(ctx context.Context, b *Batch, m Meta) error {
 	shards := 1
 	if g.cfg.Shards != nil {
 		shards = max(1, g.cfg.Shards(b.Tenant, b.Source))
 	}
 	buf := payloads.Get().(*[]byte)
 	*buf = AppendPayload((*buf)[:0], b)
-	_, err := g.cfg.Log.Append([]store.Entry{{
-		Partition: store.Partition{Tenant: b.Tenant, Kind: KindEvents, Source: b.Source, Shard: int(b.Shard % uint32(shards))},
-		Meta:      AppendMeta(nil, m), Payload: *buf,
-	}})
+	p := store.Partition{Tenant: b.Tenant, Kind: KindEvents, Source: b.Source, Shard: int(b.Shard % uint32(shards))}
+	began := g.cfg.Clock.Now()
+	offsets, err := g.cfg.Log.Append([]store.Entry{{Partition: p, Meta: AppendMeta(nil, m), Payload: *buf}})
+	if g.cfg.Traces != nil && len(offsets) == 1 {
+		place := tracing.Place{Tenant: p.Tenant.String(), Source: p.Source, Shard: p.Shard, Offset: offsets[0]}
+		g.cfg.Traces.Batch(ctx, tracing.Append, place, tracing.Counts{Records: m.Records, Bytes: m.Bytes}, began, g.cfg.Clock.Now(), err)
+	}
 	if cap(*buf) <= payloadKeptMax {
 		payloads.Put(buf)
 	}

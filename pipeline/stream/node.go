@@ -24,6 +24,7 @@ import (
 	"github.com/tiercel-io/tiercel/quarantine"
 	"github.com/tiercel-io/tiercel/store"
 	"github.com/tiercel-io/tiercel/store/wire"
+	"github.com/tiercel-io/tiercel/tracing"
 )
 
 // Config is what a Node runs on.
@@ -53,6 +54,8 @@ type Config struct {
 	// HeartbeatAfter is how long a partition may be idle before the log gets a
 	// heartbeat; 0 means HeartbeatDefault.
 	HeartbeatAfter time.Duration
+	// Traces may be nil.
+	Traces *tracing.Tracer
 }
 
 // HeartbeatDefault lets an idle source's watermark move four times a minute.
@@ -451,6 +454,7 @@ func (n *Node) work(context.Context) error {
 		if err := n.evaluate(w, t); err != nil {
 			return err
 		}
+		n.traceEvaluated(t)
 		n.scheduler.evaluated(t)
 		if err := n.complete(w, t); err != nil {
 			return err
