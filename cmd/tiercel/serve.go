@@ -247,6 +247,9 @@ func (s *server) open() error {
 	if err != nil {
 		return err
 	}
+	if c := s.node.Content(); c != nil {
+		logContent(s.logger, c.Problems)
+	}
 	s.gate, err = ingest.NewGate(ingest.GateConfig{
 		Log: s.log, Clock: s.world.Clock, Metrics: s.metrics, Logger: s.logger, Backlog: s.node.Backlog, Duplicate: s.node.Duplicate, Traces: s.traces,
 		BacklogBytesMax: int64(s.cfg.Limits.BacklogBytes), BytesInFlightMax: int64(s.cfg.Limits.InFlightBytes),

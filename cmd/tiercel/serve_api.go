@@ -233,6 +233,9 @@ func (s *server) Reload(context.Context) (api.Reloaded, error) {
 		out.Problems = append(out.Problems, err.Error())
 		s.logger.Error("the content was not reloaded; what ran goes on", "error", err.Error())
 	}
+	if r.Changed {
+		logContent(s.logger, r.Problems)
+	}
 	return out, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"path"
 	"slices"
@@ -104,6 +105,18 @@ func (l *contentLoader) Revive(archive []byte) (*stream.Content, error) {
 
 // problemsListed bounds the messages about content that are kept.
 const problemsListed = 100
+
+// problemsLogged bounds the lines that one content may add to the log; the API
+// lists more of them.
+const problemsLogged = 10
+
+// logContent says which documents are not used, and why: a rule that is refused
+// looks like one that finds nothing.
+func logContent(logger *slog.Logger, problems []string) {
+	for _, problem := range problems[:min(len(problems), problemsLogged)] {
+		logger.Warn("a document of the content is not used", "problem", problem)
+	}
+}
 
 func (l *contentLoader) make(world env.Env) (*stream.Content, error) {
 	f := l.flags()
