@@ -327,6 +327,7 @@ func (s *scope) commit(c *commit) error {
 	}
 	n.metrics.count(c.sections)
 	s.tell(now)
+	n.traceDecided(t, c.sections, now)
 	clear(s.changed)
 	clear(s.received)
 	s.order = s.order[:0]
@@ -336,7 +337,6 @@ func (s *scope) commit(c *commit) error {
 // counts notes up to where the ledger reached at a snapshot.
 func (n *Node) counts(t event.Tenant, marks map[string]int64) {
 	n.mu.Lock()
-	n.traceDecided(t, c.sections, now)
 	defer n.mu.Unlock()
 	for name, next := range marks {
 		i := strings.LastIndexByte(name, '#')
