@@ -52,6 +52,7 @@ type scope struct {
 	order    []event.ID
 	received map[string]int64 // by detection id: receive times of the entries that completed them
 	now      int64            // receive time of the section under way
+	place    event.ID         // its producer and offset
 
 	snapshotAt    time.Time
 	snapshotNext  int64
@@ -114,6 +115,12 @@ func (s *scope) Detection(d *correlate.Detection) {
 	if _, known := s.changed[d.ID]; !known {
 		s.order = append(s.order, d.ID)
 		s.received[d.ID.String()] = s.now
+	}
+	if d.Phase == correlate.Superseded {
+		// It has no evidence to derive a revision from. A detection can be taken
+		// back, live again and be taken back again: the second time must not pass
+		// for the first one read again.
+		d.Revision = event.RevisionID([]event.ID{d.ID, s.place})
 	}
 	s.changed[d.ID] = revision{d, s.content}
 }
@@ -204,6 +211,8 @@ func (s *scope) section(x *Section, c *commit) {
 	s.now = x.Received
 	c.sections = append(c.sections, x)
 	source := s.source(name)
+	binary.BigEndian.PutUint64(s.place[:], uint64(source))
+	binary.BigEndian.PutUint64(s.place[8:], uint64(x.Offset))
 	for i := range x.Evidence {
 		s.recent.add(s.partition.Tenant, x, &x.Evidence[i])
 	}
