@@ -27,6 +27,10 @@ test: ## run all tests; with TIERCEL_CORPUS set, against the real corpora too
 
 check: format-check vet staticcheck arch race generated content ## everything that must hold before a change lands, but the full tests
 
+# A module of its own, so that no client gets into the product. Most of the time is spent waiting.
+clients: ## deliver with real clients; test/clients/install gets them, TIERCEL_CLIENTS=all fails without one
+	@cd test/clients && go vet . && go test -count=1 -timeout 20m -parallel 4 $(TESTFLAGS) .
+
 docs: build ## rewrite the pages that are made from the code
 	@bin/tiercel docs docs/reference
 	@go test -count=1 -run TestDependencies -update .
@@ -86,4 +90,4 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 clean: ## remove what make made
 	@rm -rf bin
 
-.PHONY: help build demo test check docs format format-check vet staticcheck arch race generated content bench bench-serve torture fuzz clean
+.PHONY: help build demo test clients check docs format format-check vet staticcheck arch race generated content bench bench-serve torture fuzz clean

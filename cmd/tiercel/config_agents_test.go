@@ -68,7 +68,7 @@ func TestAgentsLoseNothing(t *testing.T) {
 		"auditbeat":  {"queue.disk", "max_retries: -1", "setup.ilm.enabled: false"},
 		"fluent-bit": {"retry_limit: no_limits", "storage.type: filesystem"},
 		"vector":     {"type: disk", "when_full: block"},
-		"rsyslog":    {`searchType=""`, `queue.type="Disk"`, `action.resumeRetryCount="-1"`},
+		"rsyslog":    {`searchType=""`, `queue.filename="tiercel"`, `queue.saveOnShutdown="on"`, `action.resumeRetryCount="-1"`},
 		"syslog-ng":  {"reliable(yes)", "retries(", "flow-control"},
 		"otel":       {"storage: file_storage", "max_elapsed_time: 0s"},
 		"logstash":   {"queue.type: persisted"},
