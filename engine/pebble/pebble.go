@@ -92,8 +92,10 @@ type Config struct {
 // Engine is an open folder of documents. It implements store.Records and is
 // safe for concurrent use.
 type Engine struct {
-	db  *upstream.DB
-	dir string
+	db    *upstream.DB
+	files vfs.FS
+	log   *slog.Logger
+	dir   string
 
 	// life guards closed; inflight counts the calls under way, for which Close
 	// waits.
@@ -132,7 +134,10 @@ func Open(cfg Config) (*Engine, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{dir: cfg.Dir, failed: make(chan struct{}), damaged: make(chan struct{})}
+	if err := unseal(cfg.FS, cfg.Dir); err != nil {
+		return nil, fmt.Errorf("open documents in %q: %w", cfg.Dir, err)
+	}
+	e := &Engine{files: cfg.FS, log: cfg.Logger, dir: cfg.Dir, failed: make(chan struct{}), damaged: make(chan struct{})}
 	db, err := openDB(cfg, &journal{log: cfg.Logger, fatal: e.fail, damaged: sync.OnceFunc(func() { close(e.damaged) })})
 	if err != nil {
 		return nil, fmt.Errorf("open documents in %q: %w", cfg.Dir, err)
@@ -298,6 +303,9 @@ func (e *Engine) Close() error {
 	e.inflight.Wait()
 	if err := e.db.Close(); err != nil {
 		return fmt.Errorf("close documents in %q: %w", e.dir, err)
+	}
+	if err := seal(e.files, e.dir); err != nil {
+		e.log.Warn("documents were closed without a seal", "error", err.Error())
 	}
 	return nil
 }
