@@ -82,7 +82,10 @@ func startServer(binary, dir string, rules []string) (*server, error) {
 	if err := s.ready(); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	return s, s.tokens()
+	if err := s.tokens(); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
 }
 
 // startWait bounds how long a start may take.
