@@ -80,6 +80,7 @@ var layers = []layer{
 	{pattern: "report", inside: []string{"detection", "event", "pipeline", "rule"}},
 	{pattern: "scenario", pure: true},
 	{pattern: "corpus"},
+	{pattern: "test/serve"},
 	{pattern: "bench", inside: []string{"env", "event", "format/...", "pack", "rule/...", "detect", "pipeline"}, outside: []string{"github.com/valyala/fastjson", "github.com/cockroachdb/pebble/v2/vfs"}},
 	{pattern: "cmd/tiercel", inside: []string{"doctree", "env", "event", "format/...", "pack", "rule/...", "rules/...", "detect", "detect/correlate", "pipeline/...", "lookup/...", "ruleset", "scenario", "report", "access", "api", "config", "detection", "engine/...", "health", "ingest/...", "ledger", "metric", "quarantine", "store/...", "tracing", "webhook"}, outside: []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8", "github.com/cockroachdb/pebble/v2/vfs", "google.golang.org/grpc",
