@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"github.com/tiercel-io/tiercel/api"
 	"github.com/tiercel-io/tiercel/config"
 	"github.com/tiercel-io/tiercel/env"
+	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/ingest/elastic"
 	"github.com/tiercel-io/tiercel/ingest/hec"
@@ -462,17 +465,31 @@ func inside(a net.Addr, networks []netip.Prefix) bool {
 // own user, below the data folder.
 const cliTokenName = "cli-token"
 
+// cliTokenTitle is what that token is called among the others.
+const cliTokenTitle = "command line"
+
+// cutOff reports whether a first start was ended after it had made the first
+// token and before it had left it anywhere: nobody has a token then.
+func (s *server) cutOff() bool {
+	fsys := s.world.FS
+	if _, err := fsys.Stat(fsys.PathJoin(string(s.cfg.Data), "access", cliTokenName)); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	list, err := s.tokens.List(event.Tenant{})
+	return err == nil && !slices.ContainsFunc(list, func(i access.Info) bool { return i.Name != cliTokenTitle || !i.LastUsed.IsZero() })
+}
+
 // defaultSource is the source of the token that a first start makes.
 const defaultSource = "default"
 
 // greet makes the first tokens and says where the server is.
 func (s *server) greet() error {
 	fmt.Fprintf(s.p.stderr, "tiercel %s listens on %s, data in %s\n", version, s.addresses["http.listen"], s.cfg.Data)
-	if s.tokens.HasAdmin() {
+	if s.tokens.HasAdmin() && !s.cutOff() {
 		return nil
 	}
 	ctx := context.Background()
-	_, cli, err := s.tokens.Create(ctx, access.Request{Name: "command line", Kind: access.KindAdmin, Write: true})
+	_, cli, err := s.tokens.Create(ctx, access.Request{Name: cliTokenTitle, Kind: access.KindAdmin, Write: true})
 	if err != nil {
 		return err
 	}

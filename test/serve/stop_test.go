@@ -2,6 +2,7 @@ package serve
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,4 +107,19 @@ func tree(t testing.TB, dir string) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// A first start that is killed at any moment leaves a folder that the next one
+// takes up, with a token that opens it.
+func TestFirstStartIsCutOff(t *testing.T) {
+	rng := rand.New(rand.NewPCG(*seed, 5))
+	for range 12 {
+		n := newNode(t, setup{})
+		n.launch()
+		<-time.After(30*time.Millisecond + time.Duration(rng.Int64N(int64(150*time.Millisecond))))
+		n.kill()
+		n.start()
+		n.token("a")
+		n.kill()
+	}
 }
