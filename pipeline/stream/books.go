@@ -128,7 +128,13 @@ func (b *books) write() error {
 func (n *Node) Duplicate(batch *ingest.Batch) {
 	n.ledger.mu.Lock()
 	defer n.ledger.mu.Unlock()
-	err := n.ledger.book.Duplicated(cell(batch.Tenant, batch.Source, batch.Received.UnixMicro()), uint64(batch.Records()))
+	at := cell(batch.Tenant, batch.Source, batch.Received.UnixMicro())
+	err := n.ledger.book.Duplicated(at, uint64(batch.Records()))
+	if errors.Is(err, ledger.ErrUnwritten) {
+		if err = n.ledger.write(); err == nil {
+			err = n.ledger.book.Duplicated(at, uint64(batch.Records()))
+		}
+	}
 	if err != nil {
 		n.logger.Warn("a duplicate was not counted", "error", err.Error())
 	}
