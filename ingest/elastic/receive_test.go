@@ -432,7 +432,9 @@ func TestEchoedNamesStayInTheirStrings(t *testing.T) {
 	}
 	w = b.do("GET", "/_nodes/http", "", "Host", "x")
 	parseReply(t, w.Body.Bytes())
-	w = b.do("PUT", "/_template/%22%7D", `{"a":1}`)
+	if w = b.do("PUT", "/_template/%22%7D", `{"a":1}`); w.Code != 200 {
+		t.Errorf("put: %d %s", w.Code, w.Body)
+	}
 	if w = b.do("GET", "/_template/%22%7D", ""); w.Code != 200 || w.Body.String() != `{"\"}":{"a":1}}` {
 		t.Errorf("%s", w.Body)
 	}

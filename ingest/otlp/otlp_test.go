@@ -238,9 +238,8 @@ func TestBusyThenAccepted(t *testing.T) {
 func TestPoisonAndLimits(t *testing.T) {
 	t.Parallel()
 	record := func(n int) *logspb.LogRecord {
-		r := text("")
 		pad := n - proto.Size(text(strings.Repeat("x", n-32)))
-		r = text(strings.Repeat("x", n-32+pad))
+		r := text(strings.Repeat("x", n-32+pad))
 		if proto.Size(r) != n {
 			t.Fatalf("%d bytes, want %d", proto.Size(r), n)
 		}

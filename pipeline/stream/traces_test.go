@@ -51,7 +51,7 @@ func TestTracesOfABatch(t *testing.T) {
 			}
 			got := map[string]string{}
 			for _, a := range s.Attributes {
-				got[string(a.Key)] = a.Value.Emit()
+				got[string(a.Key)] = a.Value.String()
 			}
 			if got["source"] != "pc" || got["records"] != "2" || name != "append" && got["matches"] != "1" {
 				t.Errorf("%s: %v", name, got)

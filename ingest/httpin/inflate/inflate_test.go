@@ -99,7 +99,7 @@ func TestCorrupt(t *testing.T) {
 	for name, sent := range map[string][]byte{
 		"a block of no kind":           {0x07},
 		"a stored length that differs": {0x01, 0x05, 0x00, 0x00, 0x00},
-		"a distance beyond the start":  {0x03 | 0x00, 0x02, 0x00, 0x00, 0x00},
+		"a distance beyond the start":  {0x03, 0x02, 0x00, 0x00, 0x00},
 	} {
 		if out, _, err := Append([]byte("a window that is none"), sent, 1<<20); err == nil {
 			t.Errorf("%s: %q", name, out)
