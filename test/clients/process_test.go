@@ -16,8 +16,8 @@ import (
 
 const (
 	// patience bounds every wait for something that must come; on a busy
-	// machine with two cores the slowest client takes a fifth of it.
-	patience = 60 * time.Second
+	// machine with two cores the slowest client takes a tenth of it.
+	patience = 90 * time.Second
 	// pollEvery is how often such a wait looks.
 	pollEvery = 50 * time.Millisecond
 	// stopPatience is how long a process has between TERM and KILL.

@@ -3,6 +3,7 @@ package clients
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"io"
 	"net"
 	"net/http"
@@ -23,6 +24,10 @@ type proxy struct {
 	mu      sync.Mutex
 	cut     int
 	unheard int
+	// bodies are those that the server took, stored how many events stand in
+	// them: a body that comes again as it was is not stored again.
+	bodies  map[[sha256.Size]byte]bool
+	stored  int
 	refused map[int]int
 	acked   map[string]bool
 }
@@ -34,7 +39,7 @@ func startProxy(t *testing.T, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{target: target, port: l.Addr().(*net.TCPAddr).Port, refused: make(map[int]int), acked: make(map[string]bool)}
+	p := &proxy{target: target, port: l.Addr().(*net.TCPAddr).Port, refused: make(map[int]int), acked: make(map[string]bool), bodies: make(map[[sha256.Size]byte]bool)}
 	s := &http.Server{Handler: p}
 	done := make(chan struct{})
 	go func() {
@@ -66,8 +71,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := (&http.Transport{DisableKeepAlives: true, DisableCompression: true}).RoundTrip(forward)
 	if err != nil {
-		w.WriteHeader(http.StatusBadGateway)
-		return
+		panic(http.ErrAbortHandler) // the server cut it off: so it is for the client
 	}
 	defer answer.Body.Close()
 	text, broken := io.ReadAll(answer.Body)
@@ -91,6 +95,10 @@ func (p *proxy) judge(body []byte, status int) bool {
 	ids := idPattern.FindAll(body, -1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if sum := sha256.Sum256(body); status < 300 && !p.bodies[sum] {
+		p.bodies[sum] = true
+		p.stored += len(ids)
+	}
 	switch {
 	case len(ids) == 0:
 	case status >= 300:
@@ -114,6 +122,14 @@ func (p *proxy) state() (acked, unheard, busy, cut int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.acked), p.unheard, p.refused[http.StatusTooManyRequests] + p.refused[http.StatusServiceUnavailable], p.cut
+}
+
+// taken is how many events the server took, with those that came again in other
+// bodies than at first.
+func (p *proxy) taken() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return uint64(p.stored)
 }
 
 func inflated(encoding string, body []byte) []byte {
