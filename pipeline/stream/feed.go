@@ -66,8 +66,11 @@ type feed struct {
 
 	version    Version   // of the content behind all that is in the log
 	snapshotAt time.Time // when the last was taken
-	lastSeen   int64     // receive time of the last batch collected
-	measuredAt int64     // that of the last batch that was looked through for fields
+	// reread is where the log ended at the start: once there, the state is kept
+	// again, so that a process that is killed again and again gets on.
+	reread     int64
+	lastSeen   int64 // receive time of the last batch collected
+	measuredAt int64 // that of the last batch that was looked through for fields
 
 	// What came, for people; since the process started.
 	arrived, arrivedBytes uint64

@@ -390,7 +390,8 @@ func TestDriftIsToldWithinTwoWindows(t *testing.T) {
 	}{
 		{"a parser breaks", "records that parse", nil, func(line string) string { return "{" + line }},
 		{
-			"a field is renamed", `with the field "Image"`, []string{"11111111-1111-4111-8111-111111111111"},
+			"a field is renamed", `with the field "Image"`,
+			[]string{"11111111-1111-4111-8111-111111111111"},
 			func(line string) string { return strings.Replace(line, `"Image"`, `"ImagePath"`, 1) },
 		},
 	} {
