@@ -140,20 +140,32 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 	return g, g.remember()
 }
 
+// soundness is what a log may know besides [store.Log]: whether the entry at an
+// offset is whole.
+type soundness interface {
+	Sound(p store.Partition, offset int64) bool
+}
+
 // remember reads the keys of the batches in the log that are young enough.
 func (g *Gate) remember() error {
 	oldest := g.cfg.Clock.Now().Add(-g.cfg.WindowAge)
 	stored := &pending{done: make(chan struct{})}
 	close(stored.done)
+	judge, _ := g.cfg.Log.(soundness)
 	for _, h := range g.cfg.Log.Heads() {
 		if h.Partition.Kind != KindEvents {
 			continue
 		}
 		from := max(h.First, h.Next-int64(g.cfg.WindowKeys))
-		err := g.cfg.Log.Metas(h.Partition, from, func(_ int64, meta []byte) bool {
+		err := g.cfg.Log.Metas(h.Partition, from, func(offset int64, meta []byte) bool {
 			m, err := ParseMeta(meta)
 			// What was taken up again from quarantine is no batch of a client.
 			if err != nil || m.Kind != KindBatch || m.Retry {
+				return true
+			}
+			// A power cut may have left the head of a batch and torn its records. Its
+			// sender was not answered and must not be told that it is there.
+			if judge != nil && !judge.Sound(h.Partition, offset) {
 				return true
 			}
 			at := time.UnixMicro(m.Received)

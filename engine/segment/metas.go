@@ -63,6 +63,20 @@ func (l *Log) Metas(name store.Partition, from int64, visit func(offset int64, m
 	return nil
 }
 
+// Sound reports whether the entry at an offset is there and, as far as is known,
+// whole: false where a power cut tore its payload, or damage was found when the
+// log was opened. It reads nothing.
+func (l *Log) Sound(name store.Partition, offset int64) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	p := l.index.partitions[keyOf(name)]
+	if p == nil {
+		return false
+	}
+	i := p.at(offset)
+	return i < len(p.entries) && p.entries[i].offset == offset && !p.entries[i].bad
+}
+
 // held is what a segment holds, from memory or its index; nil when there is no
 // sound index.
 func (l *Log) held(f *file) *contents {

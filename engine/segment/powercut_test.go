@@ -106,6 +106,9 @@ func (w *witness) check(l *Log) error {
 			if !bytes.Equal(e.Payload, payload) {
 				return fmt.Errorf("offset %d of %v holds %.40q, acknowledged was %.40q", o, p, e.Payload, payload)
 			}
+			if !l.Sound(p, o) {
+				return fmt.Errorf("offset %d of %v is read and does not pass for sound", o, p)
+			}
 			if string(e.Meta) != metaOf(payload) {
 				return fmt.Errorf("offset %d of %v has meta %q", o, p, e.Meta)
 			}
