@@ -46,10 +46,10 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		seeds = min(seeds, 20)
 	}
-	var next, cuts, again atomic.Int64
+	var next, cuts, again, torn atomic.Int64
 	began := time.Now()
 	t.Cleanup(func() {
-		t.Logf("%d seeds in %s: %d power cuts, %d revisions shown again behind one", seeds, time.Since(began).Round(time.Millisecond), cuts.Load(), again.Load())
+		t.Logf("%d seeds in %s: %d power cuts, %d revisions shown again behind one, %d batches torn", seeds, time.Since(began).Round(time.Millisecond), cuts.Load(), again.Load(), torn.Load())
 	})
 	for part := range runtime.GOMAXPROCS(0) {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
@@ -66,6 +66,7 @@ func TestSimulation(t *testing.T) {
 				}
 				cuts.Add(int64(s.cuts))
 				again.Add(int64(s.again))
+				torn.Add(int64(s.torn))
 			}
 		})
 	}
