@@ -282,6 +282,7 @@ func (n *Node) openFeed(h store.Head, current *Content) (*feed, error) {
 	if err := n.catchUp(f, h); err != nil {
 		return nil, err
 	}
+	f.reread = h.Next
 	n.scheduler.add(f, n.settings(p.Tenant).Weight)
 	return f, nil
 }
@@ -533,7 +534,7 @@ func (n *Node) complete(w *worker, t *task) error {
 		}
 		o := output{through: due.through, data: s.append(nil), received: due.meta.Received}
 		now := n.clock.Now()
-		if now.Sub(f.snapshotAt) > feedSnapshotEvery {
+		if now.Sub(f.snapshotAt) > feedSnapshotEvery || due.through == f.reread {
 			o.snapshot = f.encode()
 			f.snapshotAt = now
 		}
