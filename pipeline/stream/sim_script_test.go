@@ -138,7 +138,7 @@ func (s *sim) record(base time.Time, imported bool) (string, simRecord) {
 		at = at.Add(time.Duration(rng.IntN(40)) * 10 * time.Second)
 	case s.phases > 0 && s.chance(24): // far beyond the lateness
 		r.host, r.user = "late", "later"
-		at = at.Add(-time.Duration(4+rng.IntN(30)) * time.Minute)
+		at = at.Add(-time.Duration(4+rng.IntN(30)*rng.IntN(8)) * time.Minute)
 	case s.chance(12): // a clock that runs ahead
 		at = at.Add(time.Duration(rng.IntN(40)) * time.Second)
 	case s.chance(8):
