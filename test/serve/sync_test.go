@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +38,8 @@ func TestFailingSync(t *testing.T) {
 		}
 	}
 }
+
+var appendsField = regexp.MustCompile(`\bappends=(\d+)`)
 
 func failingSync(t *testing.T, where string, nth int) {
 	n := newNode(t, setup{})
@@ -82,8 +86,29 @@ func failingSync(t *testing.T, where string, nth int) {
 		ended = n.gone()
 	}
 	n.kill()
+	failures = n.stderr.lines(told)
 	n.start()
 	finish()
+	// Each append that failed was told so to whoever asked for it.
+	failed := 0
+	for _, line := range failures {
+		if m := appendsField.FindStringSubmatch(line); m != nil {
+			count, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			failed += count
+		}
+	}
+	heard := int(l.tries.Load()) + len(n.stderr.lines("matches cannot be written")) + len(n.stderr.lines("heartbeats were not written"))
+	for text, times := range l.waits {
+		if strings.Contains(text, "log could not be written") {
+			heard += times
+		}
+	}
+	if failed > heard {
+		t.Errorf("%d appends failed and only %d are told of", failed, heard)
+	}
 	t.Logf("%d failures in the log of events, ended by itself: %v, %d requests refused", len(failures), ended, l.refused.Load())
 	if where == "log" && len(failures) == 0 && !ended {
 		t.Logf("no sync failed with n = %d", nth)
