@@ -380,12 +380,12 @@ func (s *sim) verify() error {
 	if f.total > 0 {
 		f.list = append(f.list, fmt.Errorf("%d differences in all", f.total))
 	}
-	s.trace("%d detections expected, %d late events, %d cuts, %d shown again", func() (n int) {
+	s.trace("%d detections expected, %d late events, %d cuts", func() (n int) {
 		for _, m := range want {
 			n += len(m)
 		}
 		return n
-	}(), j.late, s.cuts, s.again)
+	}(), j.late, s.cuts)
 	return errors.Join(f.list...)
 }
 

@@ -72,9 +72,7 @@ type sim struct {
 	// phases counts them; importing is the last with an import.
 	phases, importing int
 	shown             map[event.Tenant]*shown
-	epoch             int // counts what may have taken relaxed writes
 	cuts              int
-	again             int // what was shown again after a cut
 	torn              int // batches of which a power cut left the head
 
 	mu     sync.Mutex // guards what follows
@@ -286,7 +284,6 @@ func (s *sim) boot(mem *vfs.MemFS) error {
 		if survived := d.gone(); survived != nil {
 			s.trace("the power goes while the process starts (%v), %d %% of what was not synced survives", err, d.percent)
 			s.cuts++
-			s.epoch++
 			if err == nil {
 				_ = n.close()
 			}
@@ -316,7 +313,6 @@ func (s *sim) revive() error {
 	default:
 		return nil
 	}
-	s.epoch++
 	return s.boot(mem)
 }
 

@@ -46,10 +46,10 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		seeds = min(seeds, 20)
 	}
-	var next, cuts, again, torn atomic.Int64
+	var next, cuts, torn atomic.Int64
 	began := time.Now()
 	t.Cleanup(func() {
-		t.Logf("%d seeds in %s: %d power cuts, %d revisions shown again behind one, %d batches torn", seeds, time.Since(began).Round(time.Millisecond), cuts.Load(), again.Load(), torn.Load())
+		t.Logf("%d seeds in %s: %d power cuts, %d batches torn", seeds, time.Since(began).Round(time.Millisecond), cuts.Load(), torn.Load())
 	})
 	for part := range runtime.GOMAXPROCS(0) {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
@@ -65,7 +65,6 @@ func TestSimulation(t *testing.T) {
 					t.Errorf("seed %d (run it with -sim.seed=%d):\n%v\n\nwhat happened:\n%s", seed, seed, err, strings.Join(s.traced[max(0, len(s.traced)-200):], "\n"))
 				}
 				cuts.Add(int64(s.cuts))
-				again.Add(int64(s.again))
 				torn.Add(int64(s.torn))
 			}
 		})
