@@ -253,9 +253,7 @@ func (n *node) awaitExit() {
 	select {
 	case <-n.exited:
 	case <-time.After(backWithin):
-		_ = n.cmd.Process.Signal(syscall.SIGQUIT) // tells where it hangs
-		<-n.exited
-		n.t.Fatalf("the server did not end within %v:\n%s", backWithin, n.stderr.tail(20000))
+		n.t.Fatalf("the server did not end within %v:\n%s", backWithin, n.trace())
 	}
 }
 

@@ -67,7 +67,6 @@ func failingSync(t *testing.T, where string, nth int) {
 		}
 		return errors.New("none has")
 	})
-	failures := n.stderr.lines(told)
 	ended := n.gone()
 	if ended {
 		t.Logf("it ended with code %d: %.600s", n.code, n.stderr.tail(600))
@@ -86,7 +85,7 @@ func failingSync(t *testing.T, where string, nth int) {
 		ended = n.gone()
 	}
 	n.kill()
-	failures = n.stderr.lines(told)
+	failures := n.stderr.lines(told)
 	n.start()
 	finish()
 	// Each append that failed was told so to whoever asked for it.
