@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -46,11 +44,13 @@ func (s *server) run(ctx context.Context) error {
 	go func() { nodeDone <- s.node.Run(node) }()
 
 	parts := newParts(ctx)
-	err := s.receivers(parts)
+	// Tokens come before the ports: who finds the server ready finds them too.
+	tokens, err := s.firstTokens()
 	if err == nil {
-		err = s.greet()
+		err = s.receivers(parts)
 	}
 	if err == nil {
+		fmt.Fprintf(s.p.stderr, "tiercel %s listens on %s, data in %s\n%s", version, s.addresses["http.listen"], s.cfg.Data, tokens)
 		err = notifyManager(ctx, s.world.Net, s.p.getenv, "READY=1")
 	}
 	if err == nil && s.ready != nil {
@@ -274,52 +274,6 @@ func expiry(ctx context.Context, d time.Duration) context.Context {
 	return late
 }
 
-// limitListener lets n connections be open at a time; others wait in the
-// kernel's queue.
-func limitListener(l net.Listener, n int) net.Listener {
-	return &limited{Listener: l, places: make(chan struct{}, n), closed: make(chan struct{})}
-}
-
-type limited struct {
-	net.Listener
-	places chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-// Accept implements net.Listener.
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.places <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
-	}
-	return &placed{Conn: c, leave: func() { <-l.places }}, nil
-}
-
-// Close implements net.Listener.
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-type placed struct {
-	net.Conn
-	once  sync.Once
-	leave func()
-}
-
-// Close implements net.Conn.
-func (c *placed) Close() error {
-	c.once.Do(c.leave)
-	return c.Conn.Close()
-}
-
 // tls makes the configuration of a certificate.
 func (s *server) tls(c config.TLS) (*tls.Config, error) {
 	cert, err := s.readFile(string(c.Cert))
@@ -400,67 +354,6 @@ func (s *server) syslog(p *parts, c *config.Syslog) error {
 	return nil
 }
 
-// onlyConns closes connections from addresses outside of networks; none means
-// any.
-func onlyConns(l net.Listener, networks []netip.Prefix) net.Listener {
-	if len(networks) == 0 {
-		return l
-	}
-	return &fencedListener{l, networks}
-}
-
-type fencedListener struct {
-	net.Listener
-	networks []netip.Prefix
-}
-
-// Accept implements net.Listener.
-func (l *fencedListener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil || inside(c.RemoteAddr(), l.networks) {
-			return c, err
-		}
-		_ = c.Close() // a stranger's connection
-	}
-}
-
-func onlyPackets(c net.PacketConn, networks []netip.Prefix) net.PacketConn {
-	if len(networks) == 0 {
-		return c
-	}
-	return &fencedPackets{c, networks}
-}
-
-type fencedPackets struct {
-	net.PacketConn
-	networks []netip.Prefix
-}
-
-// ReadFrom implements net.PacketConn.
-func (c *fencedPackets) ReadFrom(b []byte) (int, net.Addr, error) {
-	for {
-		n, from, err := c.PacketConn.ReadFrom(b)
-		if err != nil || inside(from, c.networks) {
-			return n, from, err
-		}
-	}
-}
-
-func inside(a net.Addr, networks []netip.Prefix) bool {
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return false
-	}
-	addr := ap.Addr().Unmap()
-	for _, n := range networks {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
-
 // cliTokenName is the file in which serve leaves a token for the verbs of its
 // own user, below the data folder.
 const cliTokenName = "cli-token"
@@ -482,37 +375,36 @@ func (s *server) cutOff() bool {
 // defaultSource is the source of the token that a first start makes.
 const defaultSource = "default"
 
-// greet makes the first tokens and says where the server is.
-func (s *server) greet() error {
-	fmt.Fprintf(s.p.stderr, "tiercel %s listens on %s, data in %s\n", version, s.addresses["http.listen"], s.cfg.Data)
+// firstTokens makes the tokens of a first start and returns what to tell of
+// them.
+func (s *server) firstTokens() (string, error) {
 	if s.tokens.HasAdmin() && !s.cutOff() {
-		return nil
+		return "", nil
 	}
 	ctx := context.Background()
 	_, cli, err := s.tokens.Create(ctx, access.Request{Name: cliTokenTitle, Kind: access.KindAdmin, Write: true})
 	if err != nil {
-		return err
+		return "", err
 	}
 	dir := s.world.FS.PathJoin(string(s.cfg.Data), "access")
 	if err := writeSecret(s.world, dir, cliTokenName, cli); err != nil {
-		return fmt.Errorf("leave a token for the command line: %w", err)
+		return "", fmt.Errorf("leave a token for the command line: %w", err)
 	}
 	_, admin, err := s.tokens.Create(ctx, access.Request{Name: "first admin", Kind: access.KindAdmin, Write: true})
 	if err != nil {
-		return err
+		return "", err
 	}
 	t := s.tenants.All()[0]
 	_, send, err := s.tokens.Create(ctx, access.Request{Name: "first source", Kind: access.KindIngest, Tenant: t, Source: defaultSource})
 	if err != nil {
-		return err
+		return "", err
 	}
-	fmt.Fprintf(s.p.stderr, "\nThese tokens are shown once:\n"+
+	return fmt.Sprintf("\nThese tokens are shown once:\n"+
 		"  to see and change   %s\n"+
 		"  to send events      %s   (tenant %s, source %s)\n\n"+
-		"Connect an agent:     tiercel config print-agent filebeat --token %s\n"+
-		"Send a test event:    tiercel send --token %s\n"+
-		"See what is found:    tiercel detections tail\n\n", admin, send, t, defaultSource, "TOKEN", "TOKEN")
-	return nil
+		"Connect an agent:     tiercel config print-agent filebeat --token TOKEN\n"+
+		"Send a test event:    tiercel send --token TOKEN\n"+
+		"See what is found:    tiercel detections tail\n\n", admin, send, t, defaultSource), nil
 }
 
 // writeSecret writes a file for the user alone.
