@@ -44,8 +44,10 @@ func TestCarriedLines(t *testing.T) {
 		time, hint   string
 		has, missing []string
 	}{
-		{name: "beats, syslog", doc: `{"@timestamp":"2026-11-22T03:00:05Z","host":{"name":"a"},"log":{"offset":0,"file":{"path":"/var/log/auth.log"}},"message":` + quote(sshd) + `}`,
-			pack: "linux-syslog", time: "2026-11-22T03:00:01Z", hint: "auth", has: []string{`"program":"sshd"`, `"user":"root"`, `"carrier":{`, `"path":"/var/log/auth.log"`}, missing: []string{`"@timestamp":"2026-11-22T03:00:01Z"`}},
+		{
+			name: "beats, syslog", doc: `{"@timestamp":"2026-11-22T03:00:05Z","host":{"name":"a"},"log":{"offset":0,"file":{"path":"/var/log/auth.log"}},"message":` + quote(sshd) + `}`,
+			pack: "linux-syslog", time: "2026-11-22T03:00:01Z", hint: "auth", has: []string{`"program":"sshd"`, `"user":"root"`, `"carrier":{`, `"path":"/var/log/auth.log"`}, missing: []string{`"@timestamp":"2026-11-22T03:00:01Z"`},
+		},
 		{name: "fluent bit, syslog", doc: `{"@timestamp":"2026-11-22T03:00:05.123Z","log":` + quote(sshd) + `}`, pack: "linux-syslog", time: "2026-11-22T03:00:01Z", has: []string{`"program":"sshd"`}},
 		{name: "vector, audit", doc: `{"file":"/var/log/audit/audit.log","host":"h","source_type":"file","message":` + quote(audit) + `}`, pack: "linux-auditd", time: "2026-11-22T02:20:00.02Z", hint: "audit", has: []string{`"type":"SERVICE_STOP"`, `"carrier":{"file":`}},
 		{name: "beats, an event in JSON", doc: `{"@timestamp":"2026-11-22T03:00:05Z","message":` + quote(windows) + `}`, pack: "windows", time: "2026-11-22T03:00:05Z", has: []string{`"EventID":1102`, `"carrier":{"@timestamp":`}},

@@ -10,7 +10,11 @@ import (
 func TestUnknownRecordsAreTold(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ events, unrouted, want uint64 }{
-		{0, 0, 0}, {99, 99, 0}, {100, 49, 0}, {100, 50, 50}, {1000, 1000, 100},
+		{0, 0, 0},
+		{99, 99, 0},
+		{100, 49, 0},
+		{100, 50, 50},
+		{1000, 1000, 100},
 		{100, 200, 100}, // counted at different moments
 	} {
 		if got := unknown(&api.Source{Events: c.events, Unrouted: c.unrouted}); got != c.want {

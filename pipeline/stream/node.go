@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,10 +19,8 @@ import (
 	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/ledger"
 	"github.com/tiercel-io/tiercel/metric"
-	"github.com/tiercel-io/tiercel/pipeline"
 	"github.com/tiercel-io/tiercel/quarantine"
 	"github.com/tiercel-io/tiercel/store"
-	"github.com/tiercel-io/tiercel/store/wire"
 	"github.com/tiercel-io/tiercel/tracing"
 )
 
@@ -443,216 +440,9 @@ func (n *Node) look() error {
 	return nil
 }
 
-// work evaluates entries until the scheduler stops.
-func (n *Node) work(context.Context) error {
-	w := newWorker(n.cfg.Format, n.cfg.Detect, func() int64 { return n.clock.Now().UnixNano() })
-	for {
-		t := n.scheduler.next()
-		if t == nil {
-			return nil
-		}
-		t.started = n.clock.Now()
-		if err := n.evaluate(w, t); err != nil {
-			return err
-		}
-		n.traceEvaluated(t)
-		n.scheduler.evaluated(t)
-		if err := n.complete(w, t); err != nil {
-			return err
-		}
-	}
-}
-
-// evaluate reads and evaluates one entry.
-func (n *Node) evaluate(w *worker, t *task) error {
-	f := t.feed
-	page, err := n.log.Read(f.partition, t.offset, 1)
-	if err != nil {
-		return fmt.Errorf("read %v at %d: %w", f.partition, t.offset, err)
-	}
-	if len(page.Entries) == 0 || page.Entries[0].Offset != t.offset {
-		t.damaged = "it is not there"
-		for _, g := range page.Gaps {
-			if t.offset < g.From || t.offset >= g.To {
-				continue
-			}
-			t.damaged = g.Why
-			if m, err := ingest.ParseMeta(g.Metas[t.offset]); err == nil {
-				t.meta, t.records = m, m.Records
-			}
-		}
-		n.logger.Error("an entry of the log cannot be read; its records are lost and counted as damaged", "partition", f.partition.String(), "offset", t.offset, "records", t.records, "why", t.damaged)
-		n.cfg.Metrics.LogDamaged.Inc()
-		n.scheduler.loaded(t)
-		return nil
-	}
-	e := &page.Entries[0]
-	t.bytes = len(e.Payload)
-	n.scheduler.loaded(t)
-	if t.meta, err = ingest.ParseMeta(e.Meta); err == nil && t.meta.Kind == ingest.KindBatch {
-		t.payload = e.Payload
-		t.out = &outcome{newest: never}
-		if err = ingest.ParsePayload(t.payload, t.meta, &t.out.batch); err == nil {
-			t.out.batch.Tenant, t.out.batch.Source = f.partition.Tenant, f.partition.Source
-			f.mu.Lock()
-			c := f.content
-			t.out.measure = f.measure(t.meta.Received)
-			f.mu.Unlock()
-			w.evaluate(c, f.partition.Tenant, f.source, t.out)
-			n.metrics.cost(w, c)
-		}
-	}
-	if err != nil {
-		t.damaged, t.records, t.out = err.Error(), t.meta.Records, nil
-		n.logger.Error("an entry of the log cannot be understood; its records are counted as damaged", "partition", f.partition.String(), "offset", t.offset, "records", t.records, "why", t.damaged)
-	}
-	return nil
-}
-
-// complete marks a task as done and collects whatever of its partition is due.
-func (n *Node) complete(w *worker, t *task) error {
-	f := t.feed
-	bytes := 0
-	defer func() { n.scheduler.collected(bytes) }() // its lock comes before the feed's
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	t.done = true
-	any := false
-	for due := f.due(); due != nil; due = f.due() {
-		if due.out != nil && due.out.version != f.content.Version {
-			// The content changed between the evaluation and now.
-			due.out = &outcome{newest: never, batch: due.out.batch}
-			w.evaluate(f.content, f.partition.Tenant, f.source, due.out)
-		}
-		bytes += due.bytes
-		s, err := f.collect(due, n.contents.get)
-		if err != nil {
-			return err
-		}
-		if due.out != nil {
-			n.measured(f, due.meta.Received, s, due.out)
-		}
-		o := output{through: due.through, data: s.append(nil), received: due.meta.Received}
-		now := n.clock.Now()
-		if now.Sub(f.snapshotAt) > feedSnapshotEvery || due.through == f.reread {
-			o.snapshot = f.encode()
-			f.snapshotAt = now
-		}
-		f.outputs = append(f.outputs, o)
-		n.metrics.stage("evaluate", now.Sub(due.started))
-		any = true
-	}
-	if any {
-		select {
-		case n.outbound <- struct{}{}:
-		default:
-		}
-	}
-	return nil
-}
-
 // feedSnapshotEvery is how often the state of a busy partition is kept: what is
 // read again after a crash is about as much.
 const feedSnapshotEvery = 2 * time.Second
-
-// appendBytesMax bounds one entry of sections.
-const appendBytesMax = 4 << 20
-
-// drained is what one pass takes from a feed.
-type drained struct {
-	feed     *feed
-	outputs  int
-	through  int64
-	snapshot []byte
-}
-
-// append writes what stage 1 found to the log, as fast as the log syncs.
-func (n *Node) append(ctx context.Context) error {
-	for {
-		more, err := n.drain(ctx)
-		if err != nil {
-			return err
-		}
-		if more {
-			continue
-		}
-		select {
-		case <-n.outbound:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// drain appends one round of outputs, and reports whether there was any.
-func (n *Node) drain(ctx context.Context) (bool, error) {
-	entries := map[store.Partition]*store.Entry{}
-	var order []store.Partition
-	var taken []drained
-	for _, f := range n.scheduler.all() {
-		p := store.Partition{Tenant: f.partition.Tenant, Kind: KindMatches, Source: f.source.scope()}
-		e := entries[p]
-		f.mu.Lock()
-		d := drained{feed: f}
-		for len(f.outputs) > d.outputs && (e == nil || len(e.Payload) < appendBytesMax) {
-			o := &f.outputs[d.outputs]
-			if e == nil {
-				e = &store.Entry{Partition: p, Meta: []byte{metaSections}}
-				entries[p] = e
-				order = append(order, p)
-			}
-			e.Payload = append(e.Payload, o.data...)
-			d.outputs++
-			d.through = o.through
-			if o.snapshot != nil {
-				d.snapshot = o.snapshot
-			}
-		}
-		f.outputs = append(f.outputs[:0], f.outputs[d.outputs:]...)
-		f.mu.Unlock()
-		if d.outputs > 0 {
-			taken = append(taken, d)
-		}
-	}
-	if len(taken) == 0 {
-		return false, nil
-	}
-	list := make([]store.Entry, 0, len(order))
-	for _, p := range order {
-		list = append(list, *entries[p])
-	}
-	if err := n.persist(ctx, list); err != nil {
-		return false, err
-	}
-	for i := range taken {
-		d := &taken[i]
-		n.scheduler.written(d.feed, d.outputs)
-		if d.snapshot == nil {
-			continue
-		}
-		p := d.feed.partition
-		if err := saveState(n.records, p.Tenant, kindFeed, feedID(p), d.snapshot); err != nil {
-			return false, fmt.Errorf("keep the state of %v: %w", p, err)
-		}
-		n.log.Release(p, snapshotNext(d.snapshot))
-	}
-	return true, nil
-}
-
-// persist appends entries, and tries again while the disk does not take them:
-// what they hold was acknowledged and must be decided.
-func (n *Node) persist(ctx context.Context, entries []store.Entry) error {
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		_, err := n.log.Append(entries)
-		if !passing(err) {
-			return err
-		}
-		n.logger.Error("matches cannot be written; trying again", "error", err.Error())
-		if err := env.Sleep(ctx, n.clock, wait); err != nil {
-			return err
-		}
-	}
-}
 
 // decide runs stage 2 of a scope.
 func (n *Node) decide(ctx context.Context, s *scope) error {
@@ -726,64 +516,4 @@ func (f *feed) setExpects(v Version) {
 	f.mu.Lock()
 	f.version = v
 	f.mu.Unlock()
-}
-
-// feedVersion is the version of a feed's state.
-const feedVersion = 1
-
-var errFeed = errors.New("unusable state of a source")
-
-// encode returns the feed's state behind what was collected.
-func (f *feed) encode() []byte {
-	dst := binary.AppendVarint([]byte{feedVersion}, f.collected)
-	dst = append(dst, f.content.Version[:]...)
-	dst = binary.AppendVarint(dst, f.watermark)
-	dst = binary.AppendVarint(dst, f.lastSeen)
-	dst = wire.AppendText(dst, f.assembler.AppendSnapshot(nil))
-	dst = f.groups.AppendSnapshot(dst, f.content.Sigma)
-	dst = wire.AppendText(dst, f.sequences.Encode())
-	return wire.AppendTexts(dst, sortedKeys(f.views))
-}
-
-// snapshotNext is the offset that a state was taken at.
-func snapshotNext(state []byte) int64 {
-	d := wire.Decoder{B: state[1:]}
-	return d.Varint()
-}
-
-// decode takes up a state.
-func (f *feed) decode(state []byte, contents func(Version) (*Content, error)) error {
-	d := wire.Decoder{B: state}
-	if d.Byte() != feedVersion {
-		return errFeed
-	}
-	next := d.Varint()
-	var v Version
-	copy(v[:], d.Take(len(v)))
-	watermark, seen, waiting := d.Varint(), d.Varint(), d.Bytes()
-	if d.Failed {
-		return errFeed
-	}
-	c, err := contents(v)
-	if err != nil {
-		return err
-	}
-	f.settle(c)
-	if err := f.assembler.RestoreSnapshot(waiting); err != nil {
-		return err
-	}
-	f.groups.RestoreSnapshot(&d, pipeline.Engine(c.Sigma))
-	numbers, views := d.Bytes(), d.Texts()
-	if d.Failed {
-		return errFeed
-	}
-	if q, err := health.RestoreSequences(sequencesConfig(f.source), numbers); err == nil {
-		f.sequences = q
-	}
-	f.views = make(map[string]bool)
-	for _, v := range views {
-		f.views[v] = true
-	}
-	f.next, f.collected, f.watermark, f.lastSeen = next, next, watermark, seen
-	return nil
 }
