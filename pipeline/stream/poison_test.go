@@ -50,8 +50,6 @@ const whoami = `C:\Windows\System32\whoami.exe`
 // sound ones: those are decided, and none of it is lost.
 func TestPoisonIsSetAside(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	sound := func(n int) string { return process(now.Add(time.Duration(n)*time.Second), "pc", whoami, n) }
 	const depth = 100
 	for _, c := range []struct {
 		reason, raw string
@@ -64,6 +62,8 @@ func TestPoisonIsSetAside(t *testing.T) {
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			t.Parallel()
+			now := time.Now() // of when it runs, which may be long after the test began
+			sound := func(n int) string { return process(now.Add(time.Duration(n)*time.Second), "pc", whoami, n) }
 			r := newRig(t, vfs.NewMem(), map[string]string{"a.yml": ruleWhoami})
 			r.change = func(cfg *Config) {
 				seeing(cfg, func(raw string) {
@@ -103,10 +103,10 @@ func TestPoisonIsSetAside(t *testing.T) {
 			if err != nil || e.Reason != c.reason || string(e.Raw) != c.raw || e.Source != "pc" || e.Protocol != "ndjson" || e.Peer != "192.0.2.1" || e.Detail == "" {
 				t.Errorf("quarantined %+v, %v", e, err)
 			}
+			r.end() // figures follow the commit they tell of
 			if n := gauge(t, r.metrics, "tiercel_quarantine_events_total", "reason", c.reason); n != 1 {
 				t.Errorf("%v counted as %s", n, c.reason)
 			}
-			r.end()
 		})
 	}
 }
