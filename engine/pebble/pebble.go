@@ -158,7 +158,7 @@ func openDB(cfg Config, log *journal) (db *upstream.DB, err error) {
 		}
 	}()
 	opts := &upstream.Options{
-		FS:                 cfg.FS,
+		FS:                 orderedFS{cfg.FS},
 		CacheSize:          cfg.CacheBytes,
 		MemTableSize:       cfg.MemTableBytes,
 		MaxOpenFiles:       openFilesMax,
