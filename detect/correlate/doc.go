@@ -64,7 +64,9 @@
 // queue, and joins the windows that are still held; what opens with its help is
 // marked late. Of a rule of its own it opens an episode however late it is,
 // unless an episode of its group is final and open: that stands, its anchor too,
-// and counts the hit, whose id comes last in the evidence.
+// and counts the hit, whose id comes last in the evidence. Such a hit that is
+// delivered again when its group is forgotten is told again under the same id:
+// whoever keeps detections takes no phase back.
 //
 // # Chains
 //

@@ -236,10 +236,14 @@ func (r *record) Detection(d *correlate.Detection) {
 	if known && old.Phase == correlate.Superseded && d.Phase == correlate.Superseded {
 		r.fault("%s is superseded again", d.ID)
 	}
-	if known && (old.Phase == correlate.Final || old.Phase == correlate.Closed) && d.Phase != correlate.Final && d.Phase != correlate.Closed {
+	// An event of a rule of its own that is delivered again, late, when its group
+	// is forgotten is told again under its own id; whoever stores detections has
+	// it already, and takes no phase back.
+	again := d.Rule >= 0 && d.Late
+	if known && !again && (old.Phase == correlate.Final || old.Phase == correlate.Closed) && d.Phase != correlate.Final && d.Phase != correlate.Closed {
 		r.fault("%s was final and is now of phase %d", d.ID, d.Phase)
 	}
-	if known && old.Phase == correlate.Closed {
+	if known && old.Phase == correlate.Closed && !again {
 		r.fault("%s was closed and is now of phase %d", d.ID, d.Phase)
 	}
 	if known && old.Phase != correlate.Superseded && old.NotifyKey != d.NotifyKey {
