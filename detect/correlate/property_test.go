@@ -169,6 +169,9 @@ func (s *setting) run(t *rapid.T, p plan, sink *record) {
 	}
 	for n, d := range s.deliveries {
 		o := d.occurrence
+		for _, r := range d.rules {
+			sink.deliveries[hitOf{r, o.id}]++
+		}
 		for _, e := range engines {
 			for _, r := range d.rules {
 				h := &correlate.Hit{Rule: r, Source: d.source, Time: o.at, Seq: o.seq, ID: o.id}
@@ -221,12 +224,20 @@ type record struct {
 	late   int
 	// counted are the late hits that engines counted.
 	counted int
-	log     []string // what came, in brief and in full
-	full    []string
+	// deliveries counts how often a hit was handed over.
+	deliveries map[hitOf]int
+	log        []string // what came, in brief and in full
+	full       []string
+}
+
+// hitOf is an event as a hit of a rule.
+type hitOf struct {
+	rule int
+	id   event.ID
 }
 
 func newRecord() *record {
-	return &record{last: map[event.ID]correlate.Detection{}, keys: map[event.ID]event.ID{}}
+	return &record{deliveries: map[hitOf]int{}, last: map[event.ID]correlate.Detection{}, keys: map[event.ID]event.ID{}}
 }
 
 func (r *record) Detection(d *correlate.Detection) {
@@ -239,7 +250,7 @@ func (r *record) Detection(d *correlate.Detection) {
 	// An event of a rule of its own that is delivered again, late, when its group
 	// is forgotten is told again under its own id; whoever stores detections has
 	// it already, and takes no phase back.
-	again := d.Rule >= 0 && d.Late
+	again := d.Rule >= 0 && d.Late && r.deliveries[hitOf{d.Rule, d.Anchor}] > 1
 	if known && !again && (old.Phase == correlate.Final || old.Phase == correlate.Closed) && d.Phase != correlate.Final && d.Phase != correlate.Closed {
 		r.fault("%s was final and is now of phase %d", d.ID, d.Phase)
 	}
