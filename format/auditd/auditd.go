@@ -79,13 +79,6 @@ func detect(head []byte, name string) int {
 	return 0
 }
 
-// stamp is what all lines of an event share.
-type stamp struct {
-	node   string
-	millis int64
-	serial uint64
-}
-
 // header is the beginning of a line, as spans of it.
 type header struct {
 	node, kind, timestamp, serial []byte

@@ -6,24 +6,14 @@ import (
 	"math"
 	"slices"
 
-	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/format/keep"
 	"github.com/tiercel-io/tiercel/format/lines"
 )
 
-// Bounds of what is held back.
-const (
-	// waitMillis is how long in event time an event without EOE stays open.
-	// auparse, which comes with the audit daemon, waits as long by default.
-	waitMillis   = 2000
-	openMax      = 1000
-	openBytesMax = 8 << 20
-	linesMax     = 1000
-	// outMax is how many lines handed out are remembered before those that
-	// stand before all open events are forgotten.
-	outMax = 100_000
-)
+// outMax is how many lines handed out are remembered before those that stand
+// before all open events are forgotten.
+const outMax = 100_000
 
 // position is where a line of a frame begins in the block's data, and where it
 // stood in the file.
@@ -75,24 +65,16 @@ func parseContext(b []byte) (any, error) {
 	return c, nil
 }
 
-// open is an event that may have more lines.
-type open struct {
-	stamp stamp
-	data  []byte // its lines, each with a line end
-	at    []position
-	done  bool // it was handed out
-}
-
 type splitter struct {
 	lines  *lines.Reader
 	in     format.Block
 	next   int // frame of in to look at
-	byID   map[stamp]*open
-	queue  []*open // by age; those that are done are left out later
-	free   []*open
-	bytes  int
+	joiner *Joiner[[]position]
 	ended  bool
 	endErr error
+	// The block under way.
+	block   *format.Block
+	context *context
 	// Of a stream that grows: the lines handed out, in no order, and those that
 	// were handed out before this splitter began, by offset.
 	keeps  bool
@@ -101,7 +83,9 @@ type splitter struct {
 }
 
 func newSplitter(r *lines.Reader) *splitter {
-	return &splitter{lines: r, byID: map[stamp]*open{}}
+	s := &splitter{lines: r}
+	s.joiner = NewJoiner(s.finish)
+	return s
 }
 
 var errNotAudit = errors.New("it is not an audit record: expected type=… msg=audit(…)")
@@ -111,12 +95,13 @@ func (s *splitter) Next(b *format.Block) error {
 	b.Reset()
 	ctx := &context{}
 	b.Context = ctx
+	s.block, s.context = b, ctx
 	if len(s.out) > outMax {
 		s.Rest()
 	}
 	for len(b.Data) < format.BlockBytes {
 		if s.next < len(s.in.Frames) {
-			s.take(b, ctx, s.in.Frames[s.next])
+			s.take(s.in.Frames[s.next])
 			s.next++
 			continue
 		}
@@ -124,7 +109,7 @@ func (s *splitter) Next(b *format.Block) error {
 			if errors.Is(s.endErr, format.ErrMore) {
 				break // what is open may go on
 			}
-			if !s.closeOldest(b, ctx) {
+			if !s.joiner.FinishOldest() {
 				break
 			}
 			continue
@@ -159,9 +144,10 @@ func (s *splitter) Rest() format.Place {
 	if s.next < len(s.in.Frames) {
 		earlier(s.in.Frames[s.next].Offset, s.in.Frames[s.next].Line)
 	}
-	for _, e := range s.byID {
-		earlier(e.at[0].offset, e.at[0].line)
-	}
+	s.joiner.All(func(e *Open[[]position]) bool {
+		earlier(e.More[0].offset, e.More[0].line)
+		return true
+	})
 	s.forget(at.Offset)
 	slices.SortFunc(s.out, func(a, b position) int { return cmp.Compare(a.offset, b.offset) })
 	ctx := &context{positions: slices.Clone(s.out)}
@@ -183,119 +169,39 @@ func (s *splitter) was(offset int64) bool {
 }
 
 // take adds a line to its event.
-func (s *splitter) take(b *format.Block, ctx *context, f format.Frame) {
+func (s *splitter) take(f format.Frame) {
 	if s.was(f.Offset) {
 		return
 	}
-	line := s.in.Data[f.Start:f.End]
-	h, ok := parseStamp(line)
+	e, at, ok := s.joiner.Take(s.in.Data[f.Start:f.End])
 	if !ok {
 		if s.keeps {
 			s.out = append(s.out, position{offset: f.Offset, line: f.Line})
 		}
-		b.Problems = append(b.Problems, format.Problem{Offset: f.Offset, Line: f.Line, Err: errNotAudit})
+		s.block.Problems = append(s.block.Problems, format.Problem{Offset: f.Offset, Line: f.Line, Err: errNotAudit})
 		return
 	}
-	id := stamp{millis: h.millis, serial: h.number}
-	if len(h.node) > 0 {
-		id.node = string(h.node)
+	if e.Lines == 1 {
+		e.More = e.More[:0]
 	}
-	for len(s.queue) > 0 {
-		if first := s.queue[0]; first.done {
-			s.queue = s.queue[1:]
-			s.recycle(first)
-		} else if first.stamp.millis+waitMillis <= h.millis {
-			s.closeOldest(b, ctx)
-		} else {
-			break
-		}
-	}
-	e := s.byID[id]
-	if e != nil && (len(e.at) >= linesMax || len(e.data)+len(line) >= event.RecordBytesMax) {
-		s.finish(b, ctx, e)
-		e = nil
-	}
-	if e == nil {
-		for len(s.byID) >= openMax || len(s.byID) > 0 && s.bytes+len(line) > openBytesMax {
-			s.closeOldest(b, ctx)
-		}
-		e = s.begin(id)
-	}
-	e.at = append(e.at, position{start: len(e.data), offset: f.Offset, line: f.Line})
-	e.data = append(append(e.data, line...), '\n')
-	s.bytes += len(line) + 1
-	if string(h.kind) == "EOE" {
-		s.finish(b, ctx, e)
-	}
-}
-
-func (s *splitter) begin(id stamp) *open {
-	var e *open
-	if n := len(s.free); n > 0 {
-		e, s.free = s.free[n-1], s.free[:n-1]
-		*e = open{stamp: id, data: e.data[:0], at: e.at[:0]}
-	} else {
-		e = &open{stamp: id}
-	}
-	if len(s.queue) > 2*openMax {
-		kept := s.queue[:0]
-		for _, old := range s.queue {
-			if old.done {
-				s.recycle(old)
-			} else {
-				kept = append(kept, old)
-			}
-		}
-		clear(s.queue[len(kept):])
-		s.queue = kept
-	}
-	s.byID[id] = e
-	s.queue = append(s.queue, e)
-	return e
-}
-
-// closeOldest hands out the oldest open event; false when there is none.
-func (s *splitter) closeOldest(b *format.Block, ctx *context) bool {
-	for len(s.queue) > 0 {
-		e := s.queue[0]
-		s.queue = s.queue[1:]
-		if e.done {
-			s.recycle(e)
-			continue
-		}
-		s.finish(b, ctx, e)
-		s.recycle(e)
-		return true
-	}
-	return false
-}
-
-// recycle keeps the memory of an event that has left the queue, unless it is
-// much.
-func (s *splitter) recycle(e *open) {
-	const keepBytes, keepEvents = 16 << 10, 64
-	if cap(e.data) <= keepBytes && len(s.free) < keepEvents {
-		s.free = append(s.free, e)
+	e.More = append(e.More, position{start: at, offset: f.Offset, line: f.Line})
+	if e.Ended() {
+		s.joiner.Finish(e)
 	}
 }
 
 // finish makes a frame of an event.
-func (s *splitter) finish(b *format.Block, ctx *context, e *open) {
+func (s *splitter) finish(e *Open[[]position]) {
+	b := s.block
 	start := len(b.Data)
-	b.Data = append(b.Data, e.data...)
+	b.Data = append(b.Data, e.Data...)
 	if s.keeps {
-		s.out = append(s.out, e.at...)
+		s.out = append(s.out, e.More...)
 	}
-	for _, p := range e.at {
-		ctx.positions = append(ctx.positions, position{start: start + p.start, offset: p.offset, line: p.line})
+	for _, p := range e.More {
+		s.context.positions = append(s.context.positions, position{start: start + p.start, offset: p.offset, line: p.line})
 	}
 	b.Frames = append(b.Frames, format.Frame{
-		Start: start, End: len(b.Data) - 1, Offset: e.at[0].offset, Line: e.at[0].line,
+		Start: start, End: len(b.Data) - 1, Offset: e.More[0].offset, Line: e.More[0].line,
 	})
-	s.bytes -= len(e.data)
-	delete(s.byID, e.stamp)
-	e.done = true
-	if cap(e.data) > 1<<16 {
-		e.data = nil // the queue may hold it for a while yet
-	}
 }
