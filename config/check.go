@@ -164,6 +164,7 @@ func (k *checker) syslog() {
 		case s.Transport != "tls" && s.TLS != (TLS{}):
 			k.fault(path+".tls", "write transport: tls, or remove it", "a certificate is of no use to transport %s", s.Transport)
 		}
+		k.clientCertificates(path, s)
 	}
 }
 

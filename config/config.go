@@ -123,7 +123,9 @@ type Syslog struct {
 	Source    string         `key:"source" default:"syslog" doc:"The source they belong to."`
 	Clients   []netip.Prefix `key:"clients" doc:"Addresses and networks that may send; empty means any."`
 	Insecure  bool           `key:"insecure" default:"false" doc:"Accepts that on an address other than loopback anyone on the way can read, change and forge what comes by udp or tcp."`
-	TLS       TLS            `key:"tls" doc:"The certificate for transport tls. Empty means that of http."`
+	TLS       TLS            `key:"tls" doc:"The certificate for transport tls. Empty means that of http. With client_ca a sender needs a certificate of one of its authorities."`
+
+	Certificates []Certificate `key:"certificates" doc:"For transport tls: the certificates that may send, and as which source. Empty means every certificate that client_ca vouches for, or, without one, anyone."`
 }
 
 // Tenant is one customer.

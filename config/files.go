@@ -92,6 +92,9 @@ func (c *Config) doubts() []Warning {
 		if s.Insecure && (s.Transport == "tls" || ok && loopback(host)) {
 			add(path+".insecure", "remove it", "insecure is of no use here: nobody can listen in")
 		}
+		if s.Transport == "tls" && !(ok && loopback(host)) && len(s.Clients) == 0 && len(s.Certificates) == 0 && c.SyslogTLS(s).ClientCA == "" {
+			add(path, "set tls.client_ca or certificates, or list the networks of the senders in clients", "anyone who reaches this port can send as this source")
+		}
 		if !s.Insecure || ok && loopback(host) || len(s.Clients) > 0 {
 			continue
 		}

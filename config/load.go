@@ -240,6 +240,7 @@ func (d *decoder) given(s setting, text string, root reflect.Value) {
 
 // fillTenants names the only tenant where none is named.
 func (c *Config) fillTenants() {
+	defer c.fillCertificates()
 	if len(c.Tenants) != 1 {
 		return
 	}
@@ -257,6 +258,23 @@ func (c *Config) fillTenants() {
 	}
 	for i := range c.Receivers.Syslog {
 		fill(&c.Receivers.Syslog[i].Tenant)
+	}
+}
+
+// fillCertificates gives the certificates of a syslog listener what they leave
+// to it.
+func (c *Config) fillCertificates() {
+	for i := range c.Receivers.Syslog {
+		s := &c.Receivers.Syslog[i]
+		for j := range s.Certificates {
+			entry := &s.Certificates[j]
+			if entry.Tenant == "" {
+				entry.Tenant = s.Tenant
+			}
+			if entry.Source == "" {
+				entry.Source = s.Source
+			}
+		}
 	}
 }
 

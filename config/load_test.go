@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,10 +65,12 @@ func certificate(t *testing.T) (cert, key string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs}))
 }
 
-// faultsOf loads a file and returns what is wrong with it, one line each.
+// faultsOf loads a file and returns what is wrong with it, one line each. Beside
+// it stand a certificate and its key, cert.pem and key.pem.
 func faultsOf(t *testing.T, text string, environ []string, flags ...config.Flag) []string {
 	t.Helper()
-	_, _, err := config.Load(files(t, map[string]string{"t.yml": text}), "t.yml", environ, flags)
+	cert, key := certificate(t)
+	_, _, err := config.Load(files(t, map[string]string{"t.yml": text, "cert.pem": cert, "key.pem": key}), "t.yml", environ, flags)
 	if err == nil {
 		return nil
 	}
@@ -84,6 +87,9 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 	hook := func(more string) string {
 		return "webhooks:\n  - name: a\n    url: https://example.org/x\n    secret: " + whsec + "\n" + more
+	}
+	listener := func(certificates string) string {
+		return "http: {tls: {cert: cert.pem, key: key.pem}}\nreceivers: {syslog: [{listen: '127.0.0.1:6514', transport: tls, certificates: [" + certificates + "]}]}\n"
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key", "htpp:\n  listen: x\n", "t.yml:1:1: unknown key \"htpp\"; did you mean http?"},
@@ -158,6 +164,19 @@ func TestRefusals(t *testing.T) {
 		{"certificate without a key", "http: {tls: {cert: a}}\n", "t.yml:1:20: http.tls.cert: the certificate has no key; add http.tls.key"},
 		{"key without a certificate", "http: {tls: {key: a}}\n", "http.tls.key: the key has no certificate"},
 		{"authority without a certificate", "http: {tls: {client_ca: a}}\n", "http.tls.client_ca: clients can be asked for a certificate by TLS alone"},
+		{"certificates without tls", "receivers: {syslog: [{listen: '127.0.0.1:514', certificates: [{match: 'dns:a'}]}]}\n", "t.yml:1:62: receivers.syslog[0].certificates: clients have no certificate with transport tcp; write transport: tls, or remove them"},
+		{"certificate of nobody", listener("{source: a}"), "t.yml:2:80: receivers.syslog[0].certificates[0]: match is missing"},
+		{"certificate of no kind", listener("{match: fw1.example.org}"), `t.yml:2:88: receivers.syslog[0].certificates[0].match: "fw1.example.org" cannot be looked for: it has no kind and value; write spki:`},
+		{"certificate of another kind", listener("{match: 'cn:fw1'}"), `"cn" is not a kind of name`},
+		{"half a key", listener("{match: 'spki:abcd'}"), "a SHA-256 has 64 hexadecimal digits"},
+		{"wildcard", listener("{match: 'dns:*.example.org'}"), "names are compared whole"},
+		{"name for an address", listener("{match: 'ip:fw1'}"), "this is not an address"},
+		{"path for a URI", listener("{match: 'uri:/fw1'}"), "this is not a URI"},
+		{"name for mail", listener("{match: 'email:fw1'}"), "this is not an address of mail"},
+		{"name that nobody vouches for", listener("{match: 'dns:fw1'}"), "t.yml:2:88: receivers.syslog[0].certificates[0].match: anyone can write a name into a certificate of his own, and no authority is named that would vouch for it; add client_ca"},
+		{"certificate twice", listener("{match: 'spki:" + strings.Repeat("ab", 32) + "'}, {match: 'spki:" + strings.Repeat("AB", 32) + "', source: b}"), "receivers.syslog[0].certificates[1].match: the same certificate stands at certificates[0] too; remove one of them"},
+		{"source of a certificate", listener("{match: 'spki:" + strings.Repeat("ab", 32) + "', source: a b}"), `receivers.syslog[0].certificates[0].source: "a b" cannot be the name of a source`},
+		{"tenant of a certificate", listener("{match: 'spki:" + strings.Repeat("ab", 32) + "', tenant: other}"), `receivers.syslog[0].certificates[0].tenant: there is no tenant "other"`},
 		{"no such certificate", "http: {tls: {cert: a, key: b}}\n", "http.tls: the certificate cannot be used: cert \"a\""},
 
 		{"webhook without a URL", "webhooks: [{name: a, secret: " + whsec + "}]\n", "webhooks[0]: url is missing"},
@@ -355,8 +374,57 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// A certificate leaves to its listener what it does not say, and is looked for
+// in one spelling.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	sum := strings.Repeat("0a", 32)
+	cert, key := certificate(t)
+	fs := files(t, map[string]string{"cert.pem": cert, "key.pem": key, "t.yml": `
+http: {tls: {cert: cert.pem, key: key.pem}}
+tenants: [{name: acme}, {name: lab}]
+receivers:
+  syslog:
+    - listen: 127.0.0.1:6514
+      transport: tls
+      tenant: acme
+      source: network
+      tls: {cert: cert.pem, key: key.pem, client_ca: cert.pem}
+      certificates:
+        - {match: "dns:FW1.example.org"}
+        - {match: "spki:` + strings.ToUpper(sum) + `", source: pinned}
+        - {match: "ip:2001:DB8:0::1", tenant: lab}
+        - {match: "ip:::ffff:192.0.2.1", tenant: lab, source: old}
+        - {match: "uri:spiffe://example.org/fw1"}
+        - {match: "email:fw1@example.org"}
+`})
+	c, warnings, err := config.Load(fs, "t.yml", nil, nil)
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	var got []string
+	for _, entry := range c.Receivers.Syslog[0].Certificates {
+		key, err := entry.Key()
+		if err != nil {
+			t.Error(err)
+		}
+		got = append(got, key+" "+entry.Tenant+" "+entry.Source)
+	}
+	want := []string{
+		"dns:fw1.example.org acme network", "spki:" + sum + " acme pinned", "ip:2001:db8::1 lab network", "ip:192.0.2.1 lab old",
+		"uri:spiffe://example.org/fw1 acme network", "email:fw1@example.org acme network",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	if !c.DemandsCertificate(c.Receivers.Syslog[0]) {
+		t.Error("no certificate is demanded")
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	t.Parallel()
+	cert, key := certificate(t)
 	for _, c := range []struct{ text, variable, want string }{
 		{"", "TIERCEL_HTTP_LISEN=x", "TIERCEL_HTTP_LISEN: this variable is no setting; did you mean TIERCEL_HTTP_LISTEN?"},
 		{"", "TIERCEL_PORT_8600_TCP=tcp://10.0.0.1:8600", ""},
@@ -365,9 +433,12 @@ func TestWarnings(t *testing.T) {
 		{"receivers: {syslog: [{listen: '127.0.0.1:514', insecure: true}]}\n", "A=b", "insecure is of no use here"},
 		{"receivers: {syslog: [{listen: '0.0.0.0:514', insecure: true}]}\n", "A=b", "anyone who reaches this port can send as this source"},
 		{"receivers: {syslog: [{listen: '0.0.0.0:514', insecure: true, clients: [10.0.0.0/8]}]}\n", "A=b", ""},
+		{"http: {tls: {cert: cert.pem, key: key.pem}}\nreceivers: {syslog: [{listen: '0.0.0.0:6514', transport: tls}]}\n", "A=b", "t.yml:2:22: receivers.syslog[0]: anyone who reaches this port can send as this source; set tls.client_ca"},
+		{"http: {tls: {cert: cert.pem, key: key.pem, client_ca: cert.pem}}\nreceivers: {syslog: [{listen: '0.0.0.0:6514', transport: tls}]}\n", "A=b", ""},
+		{"http: {tls: {cert: cert.pem, key: key.pem}}\nreceivers: {syslog: [{listen: '0.0.0.0:6514', transport: tls, certificates: [{match: 'spki:" + strings.Repeat("ab", 32) + "'}]}]}\n", "A=b", ""},
 		{"sources: [{name: a, filtered_channels: ['*', Security]}]\n", "A=b", "* stands for every channel"},
 	} {
-		_, warnings, err := config.Load(files(t, map[string]string{"t.yml": c.text}), "t.yml", []string{c.variable}, nil)
+		_, warnings, err := config.Load(files(t, map[string]string{"t.yml": c.text, "cert.pem": cert, "key.pem": key}), "t.yml", []string{c.variable}, nil)
 		if err != nil {
 			t.Errorf("%s%s: %v", c.text, c.variable, err)
 		}

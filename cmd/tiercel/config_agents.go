@@ -59,19 +59,45 @@ type agentValues struct {
 	URL, Host, Port string
 	TLS             bool
 	// CA is the file of the authority on the agent's machine, or empty.
-	CA    string
-	Token string
+	CA string
+	// Cert and Key are the files of the agent's own certificate, empty where it
+	// needs none.
+	Cert, Key string
+	// Syslog is the syslog listener over TLS, nil where there is none.
+	Syslog *syslogValues
+	Token  string
 	// Given is set when Token is a real one.
 	Given bool
 }
 
+// syslogValues fill the part of a template that sends syslog over TLS.
+type syslogValues struct {
+	Host, Port, CA string
+	// Cert and Key are empty where the listener asks for no certificate.
+	Cert, Key string
+}
+
+// agentFlags are what only who runs the agent can know.
+type agentFlags struct {
+	to, token, ca, cert, key string
+}
+
+// The files that are written for a certificate that the server demands when no
+// others are named.
+const (
+	agentCert = "/etc/tiercel/agent.pem"
+	agentKey  = "/etc/tiercel/agent.key"
+	agentCA   = "/etc/tiercel/ca.pem"
+)
+
 func newConfigAgent(p *process) *cobra.Command {
 	var f configFlags
-	var to, token, ca string
+	var a agentFlags
 	c := &cobra.Command{
 		Use:   "print-agent NAME",
 		Short: "Print a ready configuration for an agent",
-		Long: "Print-agent prints what an agent needs to send here and lose nothing on the way. Without --token\n" +
+		Long: "Print-agent prints what an agent needs to send here and lose nothing on the way. When the server demands\n" +
+			"a certificate of clients, it says where the agent's belongs. Without --token\n" +
 			"the agent takes it from the variable TIERCEL_TOKEN where it can. Agents: " + strings.Join(agentNames(), ", ") + ".",
 		Example: "  tiercel config print-agent filebeat --to https://siem.example.org:8600 --token tc1_…",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -86,7 +112,7 @@ func newConfigAgent(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := agentConfig(cfg, args[0], to, token, ca)
+			text, err := agentConfig(cfg, args[0], a)
 			if err != nil {
 				return err
 			}
@@ -96,14 +122,16 @@ func newConfigAgent(p *process) *cobra.Command {
 	}
 	f.register(c)
 	flags := c.Flags()
-	flags.StringVar(&to, "to", "", "`URL` at which agents reach the server (default: what the configuration listens on)")
-	flags.StringVar(&token, "token", "", "ingest `token` to write into it")
-	flags.StringVar(&ca, "agent-ca", "", "`file` on the agent's machine with the authority of the server's certificate")
+	flags.StringVar(&a.to, "to", "", "`URL` at which agents reach the server (default: what the configuration listens on)")
+	flags.StringVar(&a.token, "token", "", "ingest `token` to write into it")
+	flags.StringVar(&a.ca, "agent-ca", "", "`file` on the agent's machine with the authority of the server's certificate")
+	flags.StringVar(&a.cert, "agent-cert", "", "`file` on the agent's machine with its own certificate (default "+agentCert+" when the server demands one)")
+	flags.StringVar(&a.key, "agent-key", "", "`file` on the agent's machine with the key of its certificate (default "+agentKey+" when the server demands one)")
 	return c
 }
 
 // agentConfig fills the template of an agent.
-func agentConfig(cfg *config.Config, name, to, token, ca string) (string, error) {
+func agentConfig(cfg *config.Config, name string, f agentFlags) (string, error) {
 	var a agent
 	for _, known := range agents {
 		if known.name == name {
@@ -115,23 +143,25 @@ func agentConfig(cfg *config.Config, name, to, token, ca string) (string, error)
 	}
 	// What goes into a file in someone else's syntax must not be able to end
 	// its quotes.
-	for flag, text := range map[string]string{"--token": token, "--agent-ca": ca, "--to": to} {
-		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"'$`+"`"+`{}\`, r) }) && !(flag == "--agent-ca" && safePath(text)) {
+	for flag, text := range map[string]string{"--token": f.token, "--agent-ca": f.ca, "--agent-cert": f.cert, "--agent-key": f.key, "--to": f.to} {
+		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"'$`+"`"+`{}\`, r) }) && !(strings.HasPrefix(flag, "--agent-") && safePath(text)) {
 			return "", usageError("%s has a character that cannot stand in an agent's configuration: %s", flag, report.Clean(text, 200))
 		}
 	}
-	if to == "" {
-		to = addressFor(cfg, a.protocol)
-	}
+	to := firstOf(f.to, addressFor(cfg, a.protocol))
 	u, err := url.Parse(to)
 	if err != nil || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil {
 		return "", usageError("--to %s is not the address of a server; write https://host:port", report.Clean(to, 200))
 	}
-	v := agentValues{Host: u.Hostname(), Port: u.Port(), TLS: u.Scheme == "https" || u.Scheme == "tls", CA: ca, Token: token, Given: token != ""}
+	v := agentValues{Host: u.Hostname(), Port: u.Port(), TLS: u.Scheme == "https" || u.Scheme == "tls", CA: f.ca, Token: f.token, Given: f.token != ""}
 	if v.Port == "" {
 		v.Port = map[bool]string{true: "443", false: "80"}[v.TLS]
 	}
 	v.URL = map[bool]string{true: "https://", false: "http://"}[v.TLS] + net.JoinHostPort(v.Host, v.Port)
+	if v.Cert, v.Key = f.cert, f.key; v.TLS && a.protocol != "syslog" && cfg.HTTP.TLS.ClientCA != "" || v.Cert+v.Key != "" {
+		v.Cert, v.Key = firstOf(v.Cert, agentCert), firstOf(v.Key, agentKey)
+	}
+	v.Syslog = syslogFor(cfg, v.Host, f)
 	if !v.Given {
 		v.Token = a.variable
 		if v.Token == "" {
@@ -151,6 +181,27 @@ func agentConfig(cfg *config.Config, name, to, token, ca string) (string, error)
 		return "", err
 	}
 	return b.String(), nil
+}
+
+// syslogFor is the first syslog listener over TLS, as the agent reaches it; nil
+// where there is none. Its host is that of the main port if it listens on every
+// address.
+func syslogFor(cfg *config.Config, host string, f agentFlags) *syslogValues {
+	for _, s := range cfg.Receivers.Syslog {
+		own, port, err := net.SplitHostPort(s.Listen)
+		if s.Transport != "tls" || err != nil {
+			continue
+		}
+		if ip := net.ParseIP(own); own != "" && (ip == nil || !ip.IsUnspecified()) {
+			host = own
+		}
+		v := &syslogValues{Host: host, Port: port, CA: firstOf(f.ca, agentCA)}
+		if cfg.DemandsCertificate(s) {
+			v.Cert, v.Key = firstOf(f.cert, agentCert), firstOf(f.key, agentKey)
+		}
+		return v
+	}
+	return nil
 }
 
 // safePath allows the backslashes of a Windows path, which templates put in

@@ -18,11 +18,14 @@ var updateAgents = flag.Bool("update-agents", false, "rewrite testdata/agents")
 func TestAgentConfigurations(t *testing.T) {
 	t.Parallel()
 	for _, a := range agents {
-		for variant, args := range map[string][3]string{
+		for variant, args := range map[string]agentFlags{
 			"plain": {},
-			"full":  {"https://siem.example.org:9443", "tc1_k3v9x2ab_0123456789ABCDEFabcdefGHIJKLMNop_3BF9ld", "/etc/ssl/siem.pem"},
+			"full": {
+				to: "https://siem.example.org:9443", token: "tc1_k3v9x2ab_0123456789ABCDEFabcdefGHIJKLMNop_3BF9ld",
+				ca: "/etc/ssl/siem.pem", cert: "/etc/ssl/agent.pem", key: "/etc/ssl/agent.key",
+			},
 		} {
-			got, err := agentConfig(config.Default(), a.name, args[0], args[1], args[2])
+			got, err := agentConfig(config.Default(), a.name, args)
 			if err != nil {
 				t.Errorf("%s: %v", a.name, err)
 				continue
@@ -49,7 +52,7 @@ func TestAgentConfigurations(t *testing.T) {
 				}
 			}
 			if variant == "full" && a.name != "splunk-forwarder" {
-				for _, part := range []string{"siem.example.org", "9443", args[1], args[2]} {
+				for _, part := range []string{"siem.example.org", "9443", args.token, args.ca, args.cert, args.key} {
 					if !strings.Contains(got, part) {
 						t.Errorf("%s does not hold %s", a.name, part)
 					}
@@ -73,7 +76,7 @@ func TestAgentsLoseNothing(t *testing.T) {
 		"otel":       {"storage: file_storage", "max_elapsed_time: 0s"},
 		"logstash":   {"queue.type: persisted"},
 	} {
-		text, err := agentConfig(config.Default(), name, "", "", "")
+		text, err := agentConfig(config.Default(), name, agentFlags{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,25 +91,69 @@ func TestAgentsLoseNothing(t *testing.T) {
 // What is given cannot end a quote of the file it is put into.
 func TestAgentArguments(t *testing.T) {
 	t.Parallel()
-	for _, c := range [][3]string{
-		{"https://a\"b:1", "", ""},
-		{"https://a.example/path", "", ""},
-		{"a.example:1", "", ""},
-		{"https://u:p@a.example:1", "", ""},
-		{"", "tok\"en", ""},
-		{"", "tok\nen", ""},
-		{"", "${x}", ""},
-		{"", "", "/a'b"},
-		{"", "", "/a\nb"},
+	for _, c := range []agentFlags{
+		{to: "https://a\"b:1"},
+		{to: "https://a.example/path"},
+		{to: "a.example:1"},
+		{to: "https://u:p@a.example:1"},
+		{token: "tok\"en"},
+		{token: "tok\nen"},
+		{token: "${x}"},
+		{ca: "/a'b"},
+		{ca: "/a\nb"},
+		{cert: "/a'b"},
+		{key: "/a\nb"},
 	} {
-		if text, err := agentConfig(config.Default(), "filebeat", c[0], c[1], c[2]); err == nil {
+		if text, err := agentConfig(config.Default(), "filebeat", c); err == nil {
 			t.Errorf("%q is taken:\n%s", c, text)
 		}
 	}
-	if _, err := agentConfig(config.Default(), "winlogbeat", "", "", `C:\certs\siem.pem`); err != nil {
+	if _, err := agentConfig(config.Default(), "winlogbeat", agentFlags{ca: `C:\certs\siem.pem`}); err != nil {
 		t.Error(err)
 	}
-	if _, err := agentConfig(config.Default(), "filebaet", "", "", ""); err == nil || !strings.Contains(err.Error(), `did you mean "filebeat"?`) {
+	if _, err := agentConfig(config.Default(), "filebaet", agentFlags{}); err == nil || !strings.Contains(err.Error(), `did you mean "filebeat"?`) {
 		t.Error(err)
+	}
+}
+
+// Where the server demands a certificate of clients, each agent that speaks TLS
+// is told where its own belongs, and rsyslog for the syslog listener too.
+func TestAgentsShowCertificates(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.HTTP = config.HTTP{Listen: "0.0.0.0:8600", TLS: config.TLS{Cert: "cert.pem", Key: "key.pem", ClientCA: "ca.pem"}}
+	cfg.Receivers.Syslog = []config.Syslog{{Listen: "127.0.0.1:514", Transport: "udp"}, {Listen: ":6514", Transport: "tls"}}
+	for _, a := range agents {
+		text, err := agentConfig(cfg, a.name, agentFlags{to: map[bool]string{true: "http://siem.example.org:1", false: "https://siem.example.org:8600"}[a.protocol == "syslog"]})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if a.protocol != "syslog" && (!strings.Contains(text, "/etc/tiercel/agent.pem") || !strings.Contains(text, "/etc/tiercel/agent.key")) {
+			t.Errorf("%s does not say where its certificate belongs:\n%s", a.name, text)
+		}
+	}
+	rsyslog := func() string {
+		text, err := agentConfig(cfg, "rsyslog", agentFlags{to: "https://siem.example.org:8600", cert: "/a.pem", key: "/a.key"})
+		if err != nil {
+			t.Error(err)
+		}
+		return text
+	}
+	for _, part := range []string{
+		`#    target="siem.example.org"`, `#    port="6514"`, `#    StreamDriverPermittedPeers="siem.example.org"`,
+		`#    StreamDriver.CAFile="/etc/tiercel/ca.pem"`, `#    StreamDriver.CertFile="/a.pem"`, `#    StreamDriver.KeyFile="/a.key"`,
+	} {
+		if !strings.Contains(rsyslog(), part) {
+			t.Errorf("rsyslog lacks %s:\n%s", part, rsyslog())
+		}
+	}
+	cfg.HTTP.TLS.ClientCA = ""
+	if text := rsyslog(); strings.Contains(text, "StreamDriver.CertFile") || !strings.Contains(text, "StreamDriver.CAFile") {
+		t.Errorf("the listener asks for no certificate:\n%s", text)
+	}
+	cfg.Receivers.Syslog = nil
+	if text := rsyslog(); strings.Contains(text, "omfwd") {
+		t.Errorf("there is no syslog listener:\n%s", text)
 	}
 }

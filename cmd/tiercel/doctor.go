@@ -105,6 +105,7 @@ func (d *doctor) run(ctx context.Context, f *configFlags) {
 	d.clock()
 	d.folder()
 	d.ports(ctx)
+	d.senders()
 	d.server(ctx)
 }
 
@@ -200,6 +201,21 @@ func (d *doctor) ports(ctx context.Context) {
 		default:
 			d.add(findingFail, about, l.Key+" cannot be opened: "+err.Error(), "end the program that has it, or choose another address")
 		}
+	}
+}
+
+// senders says which listeners send away who has no certificate: without one an
+// agent sees no more than a connection that is closed.
+func (d *doctor) senders() {
+	for _, s := range d.cfg.Receivers.Syslog {
+		if !d.cfg.DemandsCertificate(s) {
+			continue
+		}
+		whose := "of an authority in client_ca"
+		if n := len(s.Certificates); n > 0 {
+			whose = fmt.Sprintf("that certificates names (%d)", n)
+		}
+		d.add(findingOK, "syslog "+s.Listen, "a sender needs a certificate "+whose, "'tiercel config print-agent rsyslog' shows where it belongs")
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tiercel-io/tiercel/config"
 )
 
 // examine runs the doctor and returns its findings by what they are about.
@@ -64,6 +66,28 @@ func TestDoctorWithoutAServer(t *testing.T) {
 	found, code = examine(t, examined, "--set", "http.listen=127.0.0.1:0", "--set", "admin.listen=", "--set", "data=rule.yml")
 	if code != exitFailed || found["data folder"].State != findingFail {
 		t.Errorf("code %d, %+v", code, found["data folder"])
+	}
+}
+
+// A listener that sends away who has no certificate is named.
+func TestDoctorNamesCertificates(t *testing.T) {
+	t.Parallel()
+	d := &doctor{cfg: config.Default()}
+	d.cfg.Receivers.Syslog = []config.Syslog{
+		{Listen: ":514", Transport: "udp"},
+		{Listen: ":6514", Transport: "tls", Certificates: make([]config.Certificate, 3)},
+		{Listen: ":6515", Transport: "tls", TLS: config.TLS{Cert: "c", ClientCA: "ca"}},
+		{Listen: ":6516", Transport: "tls"},
+	}
+	d.senders()
+	want := []string{"syslog :6514: a sender needs a certificate that certificates names (3)", "syslog :6515: a sender needs a certificate of an authority in client_ca"}
+	if len(d.found) != len(want) {
+		t.Fatalf("found %+v", d.found)
+	}
+	for i, f := range d.found {
+		if f.State != findingOK || f.About+": "+f.Text != want[i] || !strings.Contains(f.Do, "print-agent rsyslog") {
+			t.Errorf("found %+v, want %s", f, want[i])
+		}
 	}
 }
 

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"slices"
@@ -22,13 +20,11 @@ import (
 	"github.com/tiercel-io/tiercel/config"
 	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/event"
-	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/ingest/elastic"
 	"github.com/tiercel-io/tiercel/ingest/hec"
 	"github.com/tiercel-io/tiercel/ingest/httpin"
 	"github.com/tiercel-io/tiercel/ingest/ndjson"
 	"github.com/tiercel-io/tiercel/ingest/otlp"
-	"github.com/tiercel-io/tiercel/ingest/syslog"
 )
 
 // stopWait bounds how long requests under way may take once the process stops.
@@ -167,7 +163,7 @@ func (s *server) receivers(p *parts) error {
 		return err
 	}
 	for i := range s.cfg.Receivers.Syslog {
-		if err := s.syslog(p, &s.cfg.Receivers.Syslog[i]); err != nil {
+		if err := s.syslog(p, fmt.Sprintf("receivers.syslog[%d].listen", i), &s.cfg.Receivers.Syslog[i]); err != nil {
 			return err
 		}
 	}
@@ -276,82 +272,11 @@ func expiry(ctx context.Context, d time.Duration) context.Context {
 
 // tls makes the configuration of a certificate.
 func (s *server) tls(c config.TLS) (*tls.Config, error) {
-	cert, err := s.readFile(string(c.Cert))
+	out, err := c.Load(s.world.FS)
 	if err != nil {
-		return nil, err
-	}
-	key, err := s.readFile(string(c.Key))
-	if err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, &codedError{exitUsage, fmt.Errorf("certificate %s with key %s: %w", c.Cert, c.Key, err)}
-	}
-	out := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	if c.ClientCA != "" {
-		pem, err := s.readFile(string(c.ClientCA))
-		if err != nil {
-			return nil, err
-		}
-		out.ClientCAs = x509.NewCertPool()
-		if !out.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, usageError("client_ca %s holds no certificate", c.ClientCA)
-		}
-		out.ClientAuth = tls.RequireAndVerifyClientCert
+		return nil, &codedError{exitUsage, fmt.Errorf("certificate: %w", err)}
 	}
 	return out, nil
-}
-
-// keyFileMax bounds a PEM file.
-const keyFileMax = 1 << 20
-
-func (s *server) readFile(name string) ([]byte, error) {
-	f, err := s.world.FS.Open(name)
-	if err != nil {
-		return nil, &codedError{exitUsage, err}
-	}
-	data, err := io.ReadAll(io.LimitReader(f, keyFileMax))
-	return data, errors.Join(err, f.Close())
-}
-
-// syslog opens a syslog listener.
-func (s *server) syslog(p *parts, c *config.Syslog) error {
-	t, ok := s.tenants.Lookup(c.Tenant)
-	if !ok {
-		return usageError("syslog listener %s: tenant %q is not configured", c.Listen, c.Tenant)
-	}
-	o := syslog.Options{
-		Env: s.world, Sink: s.gate, Metrics: s.metrics, Logger: s.logger,
-		Grant:   ingest.Grant{Tenant: t, Source: c.Source, Token: "syslog " + c.Listen},
-		Dropped: func(n int64) { s.node.Dropped(t, c.Source, n) },
-	}
-	if c.Transport == "udp" {
-		conn, err := s.world.Net.ListenPacket(p.ctx, "udp", c.Listen)
-		if err != nil {
-			return &codedError{exitInput, fmt.Errorf("syslog: %w", err)}
-		}
-		s.logger.Info("listening", "setting", "receivers.syslog", "address", conn.LocalAddr().String(), "transport", c.Transport)
-		p.start(syslog.NewDatagram(onlyPackets(conn, c.Clients), o).Run)
-		return nil
-	}
-	l, err := s.world.Net.Listen(p.ctx, "tcp", c.Listen)
-	if err != nil {
-		return &codedError{exitInput, fmt.Errorf("syslog: %w", err)}
-	}
-	var tlsConfig *tls.Config
-	if c.Transport == "tls" {
-		certificate := c.TLS
-		if !certificate.On() {
-			certificate = s.cfg.HTTP.TLS
-		}
-		if tlsConfig, err = s.tls(certificate); err != nil {
-			return errors.Join(err, l.Close())
-		}
-	}
-	s.logger.Info("listening", "setting", "receivers.syslog", "address", l.Addr().String(), "transport", c.Transport)
-	p.start(syslog.NewStream(onlyConns(l, c.Clients), tlsConfig, o).Run)
-	return nil
 }
 
 // cliTokenName is the file in which serve leaves a token for the verbs of its
