@@ -13,6 +13,7 @@ import (
 
 var (
 	simSeeds = flag.Int("sim.seeds", 200, "how many seeds the simulator runs")
+	simFirst = flag.Int("sim.first", 0, "the seed that the simulator begins with")
 	simSeed  = flag.Int64("sim.seed", -1, "the one seed that the simulator runs, with all that happens")
 )
 
@@ -55,11 +56,12 @@ func TestSimulation(t *testing.T) {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			t.Parallel()
 			library := newSimLibrary()
-			for {
-				seed := uint64(next.Add(1) - 1)
-				if seed >= uint64(seeds) || t.Failed() {
+			for !t.Failed() {
+				n := next.Add(1) - 1
+				if n >= int64(seeds) {
 					return
 				}
+				seed := uint64(*simFirst) + uint64(n)
 				s, err := simulate(t, seed, library, simPlant{})
 				if err != nil {
 					t.Errorf("seed %d (run it with -sim.seed=%d):\n%v\n\nwhat happened:\n%s", seed, seed, err, strings.Join(s.traced[max(0, len(s.traced)-200):], "\n"))
