@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,7 +20,9 @@ func checkFiles(fs vfs.FS, c *Config) Faults {
 	k := &checker{c: c}
 	k.tlsFiles(fs, "http.tls", c.HTTP.TLS)
 	for i, s := range c.Receivers.Syslog {
-		k.tlsFiles(fs, fmt.Sprintf("receivers.syslog[%d].tls", i), s.TLS)
+		if s.Transport == "tls" { // else it is of no use, which Check says
+			k.tlsFiles(fs, fmt.Sprintf("receivers.syslog[%d].tls", i), s.TLS)
+		}
 	}
 	exists := func(key string, p Path) {
 		if p == "" {
@@ -41,41 +44,70 @@ func checkFiles(fs vfs.FS, c *Config) Faults {
 	return k.faults
 }
 
+// tlsFiles checks the files of a certificate, each fault at the setting that
+// names the file.
 func (k *checker) tlsFiles(fs vfs.FS, path string, t TLS) {
 	if t.Cert == "" || t.Key == "" {
 		return // Check names the one that is missing
 	}
-	if _, err := t.Load(fs); err != nil {
-		k.fault(path, "give PEM files that belong together and that the server may read", "the certificate cannot be used: %v", err)
+	_, faults := t.load(fs)
+	for _, f := range faults {
+		k.fault(path+"."+f.key, f.hint, "%v", f.err)
 	}
 }
 
 // Load reads the certificate, its key and the authorities of clients. The
-// result demands TLS 1.2 and, with authorities, a certificate of the client.
+// result demands TLS 1.2 and, with authorities, a certificate of the client. The
+// error says which of the files cannot be used.
 func (t TLS) Load(fs vfs.FS) (*tls.Config, error) {
-	cert, err := readFile(fs, string(t.Cert), pemBytesMax)
-	if err != nil {
-		return nil, fmt.Errorf("cert %q: %w", t.Cert, err)
+	out, faults := t.load(fs)
+	errs := make([]error, len(faults))
+	for i, f := range faults {
+		errs[i] = fmt.Errorf("%s: %w", f.key, f.err)
 	}
-	key, err := readFile(fs, string(t.Key), pemBytesMax)
-	if err != nil {
-		return nil, fmt.Errorf("key %q: %w", t.Key, err)
+	return out, errors.Join(errs...)
+}
+
+// tlsFault is what is wrong with the file that one setting of TLS names.
+type tlsFault struct {
+	key  string
+	err  error
+	hint string
+}
+
+func (t TLS) load(fs vfs.FS) (*tls.Config, []tlsFault) {
+	var faults []tlsFault
+	fault := func(key, hint, format string, args ...any) {
+		faults = append(faults, tlsFault{key, fmt.Errorf(format, args...), hint})
 	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, err
-	}
-	out := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	if t.ClientCA != "" {
-		pem, err := readFile(fs, string(t.ClientCA), pemBytesMax)
+	read := func(key string, name Path) []byte {
+		data, err := readFile(fs, string(name), pemBytesMax)
 		if err != nil {
-			return nil, fmt.Errorf("client_ca %q: %w", t.ClientCA, err)
+			fault(key, "give the path of a PEM file that the server may read", "the file %q cannot be read: %w", clip(string(name)), err)
 		}
-		out.ClientCAs = x509.NewCertPool()
-		if !out.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("client_ca %q holds no certificate", t.ClientCA)
+		return data
+	}
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	cert, key := read("cert", t.Cert), read("key", t.Key)
+	if len(faults) == 0 {
+		pair, err := tls.X509KeyPair(cert, key)
+		switch {
+		case err == nil:
+			out.Certificates = []tls.Certificate{pair}
+		case !x509.NewCertPool().AppendCertsFromPEM(cert):
+			fault("cert", "give a PEM file with the certificate first", "the file %q holds no certificate", clip(string(t.Cert)))
+		default:
+			fault("key", "give the PEM file of the key that the certificate was made for", "the file %q cannot be used with that certificate: %w", clip(string(t.Key)), err)
 		}
-		out.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	if t.ClientCA != "" {
+		out.ClientAuth, out.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+		if pem := read("client_ca", t.ClientCA); pem != nil && !out.ClientCAs.AppendCertsFromPEM(pem) {
+			fault("client_ca", "give a PEM file with the certificates of authorities", "the file %q holds no certificate", clip(string(t.ClientCA)))
+		}
+	}
+	if len(faults) > 0 {
+		return nil, faults
 	}
 	return out, nil
 }

@@ -177,7 +177,13 @@ func TestRefusals(t *testing.T) {
 		{"certificate twice", listener("{match: 'spki:" + strings.Repeat("ab", 32) + "'}, {match: 'spki:" + strings.Repeat("AB", 32) + "', source: b}"), "receivers.syslog[0].certificates[1].match: the same certificate stands at certificates[0] too; remove one of them"},
 		{"source of a certificate", listener("{match: 'spki:" + strings.Repeat("ab", 32) + "', source: a b}"), `receivers.syslog[0].certificates[0].source: "a b" cannot be the name of a source`},
 		{"tenant of a certificate", listener("{match: 'spki:" + strings.Repeat("ab", 32) + "', tenant: other}"), `receivers.syslog[0].certificates[0].tenant: there is no tenant "other"`},
-		{"no such certificate", "http: {tls: {cert: a, key: b}}\n", "http.tls: the certificate cannot be used: cert \"a\""},
+		{"no such certificate", "http: {tls: {cert: a, key: key.pem}}\n", `t.yml:1:20: http.tls.cert: the file "a" cannot be read`},
+		{"no such key", "http: {tls: {cert: cert.pem, key: a}}\n", `t.yml:1:35: http.tls.key: the file "a" cannot be read`},
+		{"no such authority", "http: {tls: {cert: cert.pem, key: key.pem, client_ca: a}}\n", `t.yml:1:55: http.tls.client_ca: the file "a" cannot be read`},
+		{"key for a certificate", "http: {tls: {cert: key.pem, key: key.pem}}\n", `t.yml:1:20: http.tls.cert: the file "key.pem" holds no certificate; give a PEM file`},
+		{"certificate for a key", "http: {tls: {cert: cert.pem, key: cert.pem}}\n", `t.yml:1:35: http.tls.key: the file "cert.pem" cannot be used with that certificate`},
+		{"key for an authority", "http: {tls: {cert: cert.pem, key: key.pem, client_ca: key.pem}}\n", `t.yml:1:55: http.tls.client_ca: the file "key.pem" holds no certificate`},
+		{"no such certificate of a listener", "receivers:\n  syslog:\n    - listen: 127.0.0.1:6514\n      transport: tls\n      tls:\n        cert: a\n        key: key.pem\n", `t.yml:6:15: receivers.syslog[0].tls.cert: the file "a" cannot be read`},
 
 		{"webhook without a URL", "webhooks: [{name: a, secret: " + whsec + "}]\n", "webhooks[0]: url is missing"},
 		{"webhook without a secret", "webhooks: [{name: a, url: 'https://example.org'}]\n", "t.yml:1:12: webhooks[0].secret: messages could not be signed: there is no secret"},
@@ -353,6 +359,7 @@ func TestTLS(t *testing.T) {
 		"cert.pem": cert, "key.pem": key, "other.pem": other,
 		"good.yml":  "http: {listen: '0.0.0.0:8600', tls: {cert: cert.pem, key: key.pem, client_ca: cert.pem}}\nreceivers: {elastic: {listen: ':9200'}, otlp: {grpc: ':4317'}, syslog: [{listen: ':6514', transport: tls}]}\n",
 		"mixed.yml": "http: {tls: {cert: cert.pem, key: other.pem}}\n",
+		"none.yml":  "http: {tls: {cert: no.pem, key: no.key}}\n",
 		"ca.yml":    "http: {tls: {cert: cert.pem, key: key.pem, client_ca: key.pem}}\n",
 	})
 	c, warnings, err := config.Load(fs, "good.yml", nil, nil)
@@ -366,6 +373,29 @@ func TestTLS(t *testing.T) {
 	}
 	if got, err := c.HTTP.TLS.Load(fs); err != nil || got.ClientCAs == nil || len(got.Certificates) != 1 {
 		t.Errorf("loaded %+v, %v", got, err)
+	}
+	// A file that a variable or a flag names is wrong there, and all that are
+	// wrong are named.
+	for _, c := range []struct {
+		environ []string
+		flags   []config.Flag
+		want    []string
+	}{
+		{nil, nil, []string{"none.yml:1:20: http.tls.cert:", "none.yml:1:33: http.tls.key:"}},
+		{[]string{"TIERCEL_HTTP_TLS_CERT=cert.pem", "TIERCEL_HTTP_TLS_KEY=here.key"}, nil, []string{"TIERCEL_HTTP_TLS_KEY: http.tls.key:"}},
+		{[]string{"TIERCEL_HTTP_TLS_CERT=cert.pem"}, []config.Flag{{Name: "--set", Key: "http.tls.key", Value: "there.key"}}, []string{"--set: http.tls.key:"}},
+	} {
+		_, _, err := config.Load(fs, "none.yml", c.environ, c.flags)
+		var faults config.Faults
+		if !errors.As(err, &faults) || len(faults) != len(c.want) {
+			t.Errorf("%q gives %v, want %q", c.environ, err, c.want)
+			continue
+		}
+		for i, f := range faults {
+			if !strings.HasPrefix(f.String(), c.want[i]) {
+				t.Errorf("%s, want %s", f, c.want[i])
+			}
+		}
 	}
 	for name, want := range map[string]string{"mixed.yml": "private key does not match", "ca.yml": "holds no certificate"} {
 		if _, _, err := config.Load(fs, name, nil, nil); err == nil || !strings.Contains(err.Error(), want) {
