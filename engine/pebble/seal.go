@@ -56,7 +56,13 @@ func sum(files vfs.FS, dir string) (string, error) {
 
 // seal writes the seal of a folder that was closed. Without one the next start
 // trusts what it finds, so a failure costs nothing but that check.
+//
+// The names come first: a power cut that kept the seal and brought back a log
+// that was removed before would make a sound folder look damaged.
 func seal(files vfs.FS, dir string) error {
+	if err := syncFolder(files, dir); err != nil {
+		return fmt.Errorf("seal %q: %w", dir, err)
+	}
 	text, err := sum(files, dir)
 	if err != nil {
 		return fmt.Errorf("seal %q: %w", dir, err)
