@@ -12,9 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-
 	"github.com/tiercel-io/tiercel/access"
 	"github.com/tiercel-io/tiercel/api"
 	"github.com/tiercel-io/tiercel/config"
@@ -116,7 +113,7 @@ func (s *server) receivers(p *parts) error {
 	collector := hec.New(hec.Options{Front: front})
 	context.AfterFunc(p.ctx, collector.Stop)
 	lines := ndjson.New(ndjson.Options{Front: front})
-	logs := otlp.New(otlp.Options{Front: front, Sink: s.gate, BodyBytesMax: int(s.cfg.Limits.BodyBytes)})
+	logs := otlp.New(otlp.Options{Front: front})
 	routes, err := api.New(api.Config{
 		Clock: s.world.Clock, Log: s.logger, Metrics: s.metrics, Tenants: s.tenants, Access: authorizer{s.tokens}, Tokens: tokenKeeper{s.tokens},
 		Audit: s.audit, Detections: s.attached(), Quarantine: s.quarantine, Node: s, Webhooks: s.outbox.api(), Stopped: p.ctx.Done(),
@@ -128,6 +125,7 @@ func (s *server) receivers(p *parts) error {
 	// Off, these are what they were.
 	bulkTraced, collectorTraced := s.traces.Handler(elastic.Protocol, bulk), s.traces.Handler(hec.Protocol, collector)
 	linesTraced, logsTraced := s.traces.Handler(ndjson.Protocol, lines), s.traces.Handler(otlp.Protocol, logs)
+	callsTraced := s.traces.Handler(otlp.Protocol, logs.GRPC())
 	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case strings.HasPrefix(path, "/api/"):
@@ -159,7 +157,7 @@ func (s *server) receivers(p *parts) error {
 	if err := s.listen(p, "receivers.otlp.http", s.cfg.Receivers.OTLP.HTTP, s.cfg.HTTP.TLS, front.Harden(logsTraced)); err != nil {
 		return err
 	}
-	if err := s.grpc(p, logs); err != nil {
+	if err := s.listenAs(p, "receivers.otlp.grpc", s.cfg.Receivers.OTLP.GRPC, s.cfg.HTTP.TLS, otlp.GRPCProtocols(), front.Harden(callsTraced)); err != nil {
 		return err
 	}
 	for i := range s.cfg.Receivers.Syslog {
@@ -182,6 +180,11 @@ func (s *server) receivers(p *parts) error {
 
 // listen serves a handler on an address; an empty address serves nothing.
 func (s *server) listen(p *parts, key, address string, certificate config.TLS, h http.Handler) error {
+	return s.listenAs(p, key, address, certificate, nil, h)
+}
+
+// listenAs is listen for given versions of HTTP; nil are the usual ones.
+func (s *server) listenAs(p *parts, key, address string, certificate config.TLS, versions *http.Protocols, h http.Handler) error {
 	if address == "" {
 		return nil
 	}
@@ -192,6 +195,7 @@ func (s *server) listen(p *parts, key, address string, certificate config.TLS, h
 	s.addresses[key] = l.Addr().String()
 	s.logger.Info("listening", "setting", key, "address", s.addresses[key], "tls", certificate.On())
 	srv := httpin.Server(h)
+	srv.Protocols = versions
 	srv.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: s.cfg.Limits.HTTP2Streams}
 	srv.ReadHeaderTimeout, srv.IdleTimeout = s.cfg.Limits.HeaderTimeout, s.cfg.Limits.IdleTimeout
 	srv.MaxHeaderBytes = int(s.cfg.Limits.HeaderBytes)
@@ -222,52 +226,6 @@ func (s *server) listen(p *parts, key, address string, certificate config.TLS, h
 		return <-stopped
 	})
 	return nil
-}
-
-// grpc serves OTLP over gRPC, if it has a port.
-func (s *server) grpc(p *parts, logs *otlp.Receiver) error {
-	address := s.cfg.Receivers.OTLP.GRPC
-	if address == "" {
-		return nil
-	}
-	options := logs.ServerOptions()
-	if s.cfg.HTTP.TLS.On() {
-		tlsConfig, err := s.tls(s.cfg.HTTP.TLS)
-		if err != nil {
-			return err
-		}
-		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
-	}
-	l, err := s.world.Net.Listen(p.ctx, "tcp", address)
-	if err != nil {
-		return &codedError{exitInput, fmt.Errorf("receivers.otlp.grpc: %w; another program, or another tiercel, may have the port", err)}
-	}
-	s.logger.Info("listening", "setting", "receivers.otlp.grpc", "address", l.Addr().String(), "tls", s.cfg.HTTP.TLS.On())
-	srv := grpc.NewServer(options...)
-	logs.Register(srv)
-	p.start(func(ctx context.Context) error {
-		stopped := make(chan struct{})
-		stop := context.AfterFunc(ctx, func() {
-			defer close(stopped)
-			hard := context.AfterFunc(expiry(ctx, stopWait), srv.Stop)
-			srv.GracefulStop()
-			hard()
-		})
-		err := srv.Serve(limitListener(l, s.cfg.Limits.Connections))
-		if stop() { // it ended by itself
-			return fmt.Errorf("receivers.otlp.grpc: %w", err)
-		}
-		<-stopped
-		return nil
-	})
-	return nil
-}
-
-// expiry is a context that ends after d, whatever ctx does.
-func expiry(ctx context.Context, d time.Duration) context.Context {
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
-	context.AfterFunc(late, cancel)
-	return late
 }
 
 // tls makes the configuration of a certificate.

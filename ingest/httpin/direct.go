@@ -1,6 +1,9 @@
 package httpin
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Acked measures the time from a request's last byte to its answer, for
 // receivers that do not answer with [Gate.Answer].
@@ -14,4 +17,11 @@ func (g *Gate) Fault(err error) *Fault {
 		g.tell(g.protocol, err)
 	}
 	return fault
+}
+
+// ReadFault is the fault of an error that a receiver met which reads what stands
+// before a body itself: 408 for a client that was too slow, else 400. It ends
+// the connection.
+func (g *Gate) ReadFault(w http.ResponseWriter, err error) error {
+	return readFault(w, err, g.o.BodyRateMin)
 }

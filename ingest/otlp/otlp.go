@@ -16,6 +16,7 @@
 package otlp
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -24,7 +25,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/tiercel-io/tiercel/format/otlp"
-	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/ingest/httpin"
 )
 
@@ -34,30 +34,23 @@ const Protocol = "otlp"
 // Path is where logs are received over HTTP.
 const Path = "/v1/logs"
 
-// Options are what a receiver needs. Front and Sink must be set; the sink is
-// that of the front, for requests that do not come over HTTP.
+// Options are what a receiver needs. Front must be set.
 type Options struct {
 	Front *httpin.Front
-	Sink  ingest.Sink
-	// BodyBytesMax bounds a request over gRPC, inflated; 0 is
-	// [ingest.BodyBytesMax]. Over HTTP the front's bound holds.
+	// BodyBytesMax bounds a request over gRPC, as sent and inflated, below the
+	// front's bound, which is that of 0 and of requests over HTTP.
 	BodyBytesMax int
 }
 
-// Receiver is the http.Handler for [Path] and, once registered, a gRPC
-// service.
+// Receiver is the http.Handler for [Path]; [Receiver.GRPC] is that for gRPC.
 type Receiver struct {
 	gate *httpin.Gate
-	sink ingest.Sink
 	most int
 }
 
 // New makes the receiver.
 func New(o Options) *Receiver {
-	if o.BodyBytesMax <= 0 {
-		o.BodyBytesMax = ingest.BodyBytesMax
-	}
-	return &Receiver{gate: o.Front.Gate(Protocol), sink: o.Sink, most: o.BodyBytesMax}
+	return &Receiver{gate: o.Front.Gate(Protocol), most: o.BodyBytesMax}
 }
 
 // The media types of requests and answers.
@@ -107,28 +100,34 @@ func (h *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.Close()
-	b := d.Batch()
-	room := httpin.TakeBuffer()
-	defer room.Release()
-	room.B, err = frame(b, enc, d.Data, room.B)
-	if err != nil {
+	if err := h.take(r.Context(), d, enc); err != nil {
 		h.fail(w, enc, err)
 		return
-	}
-	for piece := range b.Pieces() {
-		if piece.Records() == 0 {
-			break
-		}
-		if err := d.Accept(r.Context(), piece); err != nil {
-			h.fail(w, enc, err)
-			return
-		}
 	}
 	var body []byte // an ExportLogsServiceResponse without a field
 	if enc == otlp.JSON {
 		body = []byte("{}")
 	}
 	h.gate.Answer(w, http.StatusOK, body, d)
+}
+
+// take makes the records of a body durable.
+func (h *Receiver) take(ctx context.Context, d *httpin.Delivery, enc otlp.Encoding) (err error) {
+	b := d.Batch()
+	room := httpin.TakeBuffer()
+	defer room.Release()
+	if room.B, err = frame(b, enc, d.Data, room.B); err != nil {
+		return err
+	}
+	for piece := range b.Pieces() {
+		if piece.Records() == 0 {
+			break
+		}
+		if err := d.Accept(ctx, piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func mediaType(enc otlp.Encoding) string {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -29,16 +30,24 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/format/otlp"
 	"github.com/tiercel-io/tiercel/ingest"
+	"github.com/tiercel-io/tiercel/ingest/httpin"
 	"github.com/tiercel-io/tiercel/ingest/ingesttest"
 )
 
 func receiver(t testing.TB) (*ingesttest.Sink, *Receiver) {
 	s := &ingesttest.Sink{TB: t}
-	return s, New(Options{Front: ingesttest.Front(s, ingesttest.NewClock()), Sink: s, BodyBytesMax: 8 << 20})
+	return s, New(Options{Front: ingesttest.Front(s, ingesttest.NewClock()), BodyBytesMax: 8 << 20})
+}
+
+// live is a receiver for connections, whose deadlines are those of the clock.
+func live(t testing.TB) (*ingesttest.Sink, *Receiver) {
+	s := &ingesttest.Sink{TB: t}
+	return s, New(Options{Front: ingesttest.Front(s, env.Real().Clock), BodyBytesMax: 8 << 20})
 }
 
 func text(s string) *logspb.LogRecord {
@@ -338,8 +347,8 @@ func TestPieces(t *testing.T) {
 func dial(t *testing.T, h *Receiver) *grpc.ClientConn {
 	t.Helper()
 	l := bufconn.Listen(1 << 20)
-	server := grpc.NewServer(h.ServerOptions()...)
-	h.Register(server)
+	server := httpin.Server(h.gate.Harden(h.GRPC()))
+	server.Protocols = GRPCProtocols()
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	conn, err := grpc.NewClient("passthrough:///tiercel", grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -350,15 +359,15 @@ func dial(t *testing.T, h *Receiver) *grpc.ClientConn {
 	}
 	t.Cleanup(func() {
 		_ = conn.Close()
-		server.Stop()
-		if err := <-done; err != nil {
+		_ = server.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 	})
 	return conn
 }
 
-func call(t *testing.T, conn *grpc.ClientConn, token string, in proto.Message, o ...grpc.CallOption) error {
+func invoke(t *testing.T, conn *grpc.ClientConn, token string, in proto.Message, o ...grpc.CallOption) error {
 	t.Helper()
 	ctx := t.Context()
 	if token != "" {
@@ -374,15 +383,15 @@ func call(t *testing.T, conn *grpc.ClientConn, token string, in proto.Message, o
 
 func TestGRPC(t *testing.T) {
 	t.Parallel()
-	s, h := receiver(t)
+	s, h := live(t)
 	conn := dial(t, h)
-	if err := call(t, conn, ingesttest.Good, logs(text("a"), text("b"))); err != nil {
+	if err := invoke(t, conn, ingesttest.Good, logs(text("a"), text("b"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := call(t, conn, ingesttest.Good, logs(text("c")), grpc.UseCompressor(grpcgzip.Name)); err != nil {
+	if err := invoke(t, conn, ingesttest.Good, logs(text("c")), grpc.UseCompressor(grpcgzip.Name)); err != nil {
 		t.Fatal(err)
 	}
-	if err := call(t, conn, ingesttest.Good, &logspb.LogsData{}); err != nil {
+	if err := invoke(t, conn, ingesttest.Good, &logspb.LogsData{}); err != nil {
 		t.Fatal(err)
 	}
 	if raw := s.Raw(); !slices.Equal(raw, []string{wire(t, text("a")), wire(t, text("b")), wire(t, text("c"))}) {
@@ -398,7 +407,7 @@ func TestGRPC(t *testing.T) {
 
 func TestGRPCErrors(t *testing.T) {
 	t.Parallel()
-	s, h := receiver(t)
+	s, h := live(t)
 	conn := dial(t, h)
 	for _, tt := range []struct {
 		name, token string
@@ -414,7 +423,7 @@ func TestGRPCErrors(t *testing.T) {
 		{"another message", ingesttest.Good, &rpcstatus.Status{Code: 1, Message: "x"}, codes.OK},
 		{"broken inside", ingesttest.Good, &commonpb.InstrumentationScope{Name: "\x12\x05x"}, codes.InvalidArgument},
 	} {
-		if err := call(t, conn, tt.token, tt.in); status.Code(err) != tt.code {
+		if err := invoke(t, conn, tt.token, tt.in); status.Code(err) != tt.code {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -427,14 +436,14 @@ func TestGRPCErrors(t *testing.T) {
 // with the time to come again.
 func TestGRPCBusyThenAccepted(t *testing.T) {
 	t.Parallel()
-	s, h := receiver(t)
+	s, h := live(t)
 	conn := dial(t, h)
 	busy := &ingest.Busy{Wait: 1500 * time.Millisecond}
 	in := logs(text("a"))
 	s.RefuseNext(busy)
 	s.FailNext(busy, errors.New("a fault of ours"))
 	for i, wait := range []time.Duration{1500 * time.Millisecond, 1500 * time.Millisecond, time.Second, 0, 0} {
-		st := status.Convert(call(t, conn, ingesttest.Good, in))
+		st := status.Convert(invoke(t, conn, ingesttest.Good, in))
 		if wait == 0 {
 			if st.Code() != codes.OK {
 				t.Fatalf("request %d: %v", i, st)
@@ -456,7 +465,7 @@ func TestGRPCBusyThenAccepted(t *testing.T) {
 // A client that leaves before the sync, and sends again.
 func TestGRPCSlowSyncAndCut(t *testing.T) {
 	t.Parallel()
-	s, h := receiver(t)
+	s, h := live(t)
 	conn := dial(t, h)
 	waiting, resume := s.Hold()
 	ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+ingesttest.Good))
@@ -470,7 +479,7 @@ func TestGRPCSlowSyncAndCut(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	resume()
-	if err := call(t, conn, ingesttest.Good, logs(text("a"))); err != nil {
+	if err := invoke(t, conn, ingesttest.Good, logs(text("a"))); err != nil {
 		t.Fatal(err)
 	}
 	if raw := s.Raw(); !slices.Equal(raw, []string{wire(t, text("a"))}) {
