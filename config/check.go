@@ -1,9 +1,7 @@
 package config
 
 import (
-	"encoding/base64"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -165,90 +163,6 @@ func (k *checker) syslog() {
 			k.fault(path+".tls", "write transport: tls, or remove it", "a certificate is of no use to transport %s", s.Transport)
 		}
 		k.clientCertificates(path, s)
-	}
-}
-
-func (k *checker) webhooks() {
-	if len(k.c.Webhooks) > WebhooksMax {
-		k.fault("webhooks", "", "there are %d webhooks, more than the limit of %d", len(k.c.Webhooks), WebhooksMax)
-	}
-	first := map[string]int{}
-	for i, w := range k.c.Webhooks {
-		path := fmt.Sprintf("webhooks[%d]", i)
-		k.tenant(path+".tenant", w.Tenant)
-		if w.Name != "" && !event.SourceName(w.Name) {
-			k.fault(path+".name", sourceNameHint, "%q cannot be the name of a webhook", clip(w.Name))
-		}
-		if at, twice := first[w.Name]; twice && w.Name != "" {
-			k.fault(path+".name", "remove one of them", "the webhook %q stands at webhooks[%d] too", clip(w.Name), at)
-		} else {
-			first[w.Name] = i
-		}
-		if w.URL != "" {
-			k.destination(path, w)
-		}
-		k.secret(path, w)
-		if len(w.Events) == 0 {
-			k.fault(path+".events", "name some, or remove the key or the webhook", "nothing would be sent")
-		}
-	}
-}
-
-// destination judges what can be judged without a lookup; addresses are judged
-// again when they are dialled.
-func (k *checker) destination(path string, w Webhook) {
-	u, err := url.Parse(w.URL)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" {
-		k.fault(path+".url", "write https://host/path", "this is not a URL")
-		return
-	}
-	switch {
-	case u.Scheme != "https" && u.Scheme != "http":
-		k.fault(path+".url", "write https://host/path", "%q is not a scheme that can be sent to", clip(u.Scheme))
-	case u.User != nil:
-		k.fault(path+".url", "leave them out: messages are signed", "the URL holds a name or a password")
-	case u.Fragment != "":
-		k.fault(path+".url", "leave out what follows #", "the URL has a fragment, which is never sent")
-	case u.Scheme == "http" && !w.AllowPrivate:
-		k.fault(path+".url", "write https, or add allow_private: true for a receiver in your own network", "detections would cross the network in clear")
-	case !w.AllowPrivate && privateHost(u.Hostname()):
-		k.fault(path+".url", "add allow_private: true if that is meant", "%q is a private address", clip(u.Hostname()))
-	}
-}
-
-// privateHost reports whether a host is, by its spelling, no public one.
-func privateHost(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	a = a.Unmap()
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast()
-}
-
-// secret checks the form that the Standard Webhooks specification demands.
-func (k *checker) secret(path string, w Webhook) {
-	_, written := k.c.places[path+".secret"]
-	switch {
-	case written && w.SecretFile != "":
-		k.fault(path+".secret_file", "remove one of them", "there is a secret as well")
-		return
-	case !w.Secret.IsSet() && w.SecretFile == "":
-		k.fault(path+".secret", "add secret: ${env:NAME} or secret_file", "messages could not be signed: there is no secret")
-		return
-	case !w.Secret.IsSet():
-		return // the file could not be read, which loading says
-	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(w.Secret.Reveal(), "whsec_"))
-	if err != nil || len(key) < 24 || len(key) > 64 {
-		where := path + ".secret"
-		if w.SecretFile != "" {
-			where += "_file"
-		}
-		k.fault(where, "make one with: printf 'whsec_%s\\n' \"$(head -c 32 /dev/urandom | base64)\"", "this is not whsec_ and base64 of 24 to 64 bytes")
 	}
 }
 

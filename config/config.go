@@ -217,11 +217,26 @@ type Webhook struct {
 	Tenant       string   `key:"tenant" doc:"Whose detections are sent. Empty means the only tenant."`
 	URL          string   `key:"url" need:"yes" doc:"Where to: https, or http too with allow_private."`
 	Secret       Secret   `key:"secret" doc:"What messages are signed with: whsec_ and base64 of 24 to 64 bytes. Write ${env:NAME} to take it from the environment."`
-	SecretFile   Path     `key:"secret_file" doc:"File that holds the secret, in place of secret."`
+	Secrets      []Secret `key:"secrets" doc:"Several secrets in place of secret, at most 10: messages are signed with each, so that the receiver can change from one to the next."`
+	SecretFile   Path     `key:"secret_file" doc:"File that holds the secret, in place of secret, or several, one a line."`
 	MinLevel     string   `key:"min_level" default:"low" oneof:"informational low medium high critical" doc:"The lowest level that is sent."`
 	Events       []string `key:"events" default:"[detection.created]" oneof:"detection.created detection.updated detection.superseded detection.closed" doc:"What is sent."`
 	AllowPrivate bool     `key:"allow_private" default:"false" doc:"Allows a destination in private, loopback and link-local networks. Whoever can write url can then reach what this machine can."`
+	Proxy        string   `key:"proxy" doc:"URL of an HTTP proxy that makes the connections to an https receiver, as http://proxy.example.org:3128; it may be in a private network. The receiver's name is looked up and judged here before each attempt; the proxy looks it up again, so what it then reaches only its own rules can bound. Proxies in variables are ignored."`
+	ProxyAuth    Secret   `key:"proxy_auth" doc:"name:password for the proxy. Write ${env:NAME} to take it from the environment."`
 }
+
+// SigningSecrets are the secrets that messages are signed with, whichever key
+// gave them.
+func (w Webhook) SigningSecrets() []Secret {
+	if len(w.Secrets) > 0 {
+		return w.Secrets
+	}
+	return []Secret{w.Secret}
+}
+
+// SecretsMax bounds the secrets of one webhook.
+const SecretsMax = 10
 
 // Auth is about tokens.
 type Auth struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -285,19 +286,23 @@ const secretBytesMax = 4 << 10
 func (d *decoder) secretFiles(c *Config) {
 	for i := range c.Webhooks {
 		w := &c.Webhooks[i]
-		if w.SecretFile == "" || w.Secret.IsSet() {
+		if w.SecretFile == "" || w.Secret.IsSet() || len(w.Secrets) > 0 {
 			continue // both is a fault, which Check names
 		}
 		key := fmt.Sprintf("webhooks[%d].secret_file", i)
 		data, err := readFile(d.fs, string(w.SecretFile), secretBytesMax)
-		text := strings.TrimSpace(string(data))
+		lines := slices.DeleteFunc(strings.Split(string(data), "\n"), func(line string) bool { return strings.TrimSpace(line) == "" })
 		switch {
 		case err != nil:
 			d.faults = append(d.faults, Fault{Place: c.Place(key), Key: key, Msg: fmt.Sprintf("the secret cannot be read: %v", err), Hint: "give the path of a file that the server may read"})
-		case text == "":
+		case len(lines) == 0:
 			d.faults = append(d.faults, Fault{Place: c.Place(key), Key: key, Msg: "the file is empty", Hint: "write the secret into it"})
+		case len(lines) == 1:
+			w.Secret = NewSecret(strings.TrimSpace(lines[0]))
 		default:
-			w.Secret = NewSecret(text)
+			for _, line := range lines {
+				w.Secrets = append(w.Secrets, NewSecret(strings.TrimSpace(line)))
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -66,11 +67,12 @@ func certificate(t *testing.T) (cert, key string) {
 }
 
 // faultsOf loads a file and returns what is wrong with it, one line each. Beside
-// it stand a certificate and its key, cert.pem and key.pem.
+// it stand a certificate and its key, cert.pem and key.pem, and in two.txt two
+// secrets of which the second is too short.
 func faultsOf(t *testing.T, text string, environ []string, flags ...config.Flag) []string {
 	t.Helper()
 	cert, key := certificate(t)
-	_, _, err := config.Load(files(t, map[string]string{"t.yml": text, "cert.pem": cert, "key.pem": key}), "t.yml", environ, flags)
+	_, _, err := config.Load(files(t, map[string]string{"t.yml": text, "cert.pem": cert, "key.pem": key, "two.txt": whsec + "\nwhsec_MDEy\n"}), "t.yml", environ, flags)
 	if err == nil {
 		return nil
 	}
@@ -83,10 +85,22 @@ func faultsOf(t *testing.T, text string, environ []string, flags ...config.Flag)
 
 const whsec = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz" // 24 bytes
 
+// elevenSecrets are one more than a webhook may have.
+func elevenSecrets() []string {
+	var list []string
+	for i := range config.SecretsMax + 1 {
+		list = append(list, "whsec_"+base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "the secret of number %3d", i)))
+	}
+	return list
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	hook := func(more string) string {
 		return "webhooks:\n  - name: a\n    url: https://example.org/x\n    secret: " + whsec + "\n" + more
+	}
+	several := func(secrets string) string {
+		return strings.Replace(hook(""), "secret: "+whsec, "secrets: "+secrets, 1)
 	}
 	listener := func(certificates string) string {
 		return "http: {tls: {cert: cert.pem, key: key.pem}}\nreceivers: {syslog: [{listen: '127.0.0.1:6514', transport: tls, certificates: [" + certificates + "]}]}\n"
@@ -188,6 +202,22 @@ func TestRefusals(t *testing.T) {
 		{"webhook without a URL", "webhooks: [{name: a, secret: " + whsec + "}]\n", "webhooks[0]: url is missing"},
 		{"webhook without a secret", "webhooks: [{name: a, url: 'https://example.org'}]\n", "t.yml:1:12: webhooks[0].secret: messages could not be signed: there is no secret"},
 		{"short secret", strings.Replace(hook(""), whsec, "whsec_MDEy", 1), "webhooks[0].secret: this is not whsec_ and base64 of 24 to 64 bytes"},
+		{"secret without a mark", strings.Replace(hook(""), whsec, whsec[len("whsec_"):], 1), "webhooks[0].secret: this is not whsec_ and base64 of 24 to 64 bytes"},
+		{"short secret in a list", several("[" + whsec + ", whsec_MDEy]"), "t.yml:4:55: webhooks[0].secrets[1]: this is not whsec_ and base64 of 24 to 64 bytes"},
+		{"secret twice in a list", several("[" + whsec + ", " + whsec + "]"), "webhooks[0].secrets[1]: it is the same as secret 1; remove one of them"},
+		{"no secret in a list", several("[]"), "t.yml:4:14: webhooks[0].secrets: messages could not be signed: there is no secret"},
+		{"too many secrets", several("[" + strings.Join(elevenSecrets(), ", ") + "]"), "webhooks[0].secrets[10]: there are 11 secrets, more than the limit of 10"},
+		{"no such variable in a list", several("['${env:NOPE}']"), "t.yml:4:15: webhooks[0].secrets[0]: the environment has no variable NOPE"},
+		{"secret and secrets", hook("    secrets: [" + whsec + "]\n"), "t.yml:5:14: webhooks[0].secrets: there is a secret as well; put it into the list"},
+		{"secrets and file", several("[" + whsec + "]\n    secret_file: s"), "webhooks[0].secret_file: there are secrets as well; remove one of them"},
+		{"short secret in a file", strings.Replace(hook(""), "secret: "+whsec, "secret_file: two.txt", 1), "t.yml:4:18: webhooks[0].secret_file: secret 2: this is not whsec_ and base64"},
+		{"proxy", hook("    proxy: proxy:3128\n"), "t.yml:5:12: webhooks[0].proxy: this is not the URL of an HTTP proxy; write http://host:port"},
+		{"proxy of another kind", hook("    proxy: socks5://proxy:1080\n"), "webhooks[0].proxy: this is not the URL of an HTTP proxy"},
+		{"proxy with a password", hook("    proxy: http://a:b@proxy:3128\n"), "webhooks[0].proxy: the URL holds a name or a password; write them into proxy_auth"},
+		{"proxy with a path", hook("    proxy: http://proxy:3128/x\n"), "webhooks[0].proxy: the URL has more than a host and a port"},
+		{"proxy for http", strings.Replace(hook("    allow_private: true\n    proxy: http://proxy:3128\n"), "https", "http", 1), "webhooks[0].proxy: a proxy would read and could change what goes to http"},
+		{"password for no proxy", hook("    proxy_auth: ${env:PROXY}\n"), "webhooks[0].proxy_auth: there is no proxy; add webhooks[0].proxy"},
+		{"password for a proxy", hook("    proxy: http://proxy:3128\n    proxy_auth: ${env:WRONG}\n"), "webhooks[0].proxy_auth: this is not a name and a password; write name:password"},
 		{"secret and file", hook("    secret_file: s\n"), "webhooks[0].secret_file: there is a secret as well; remove one of them"},
 		{"no such secret file", strings.Replace(hook(""), "secret: "+whsec, "secret_file: s", 1), "t.yml:4:18: webhooks[0].secret_file: the secret cannot be read"},
 		{"webhook in clear", strings.Replace(hook(""), "https", "http", 1), "webhooks[0].url: detections would cross the network in clear"},
@@ -210,7 +240,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got := faultsOf(t, c.text, nil)
+			got := faultsOf(t, c.text, []string{"PROXY=name:pass:word", "WRONG=name"})
 			if len(got) != 1 || !strings.Contains(got[0], c.want) {
 				t.Errorf("got\n%s\nwant one fault with\n%s", strings.Join(got, "\n"), c.want)
 			}
@@ -477,6 +507,38 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%s%s: warns %v", c.text, c.variable, warnings)
 		case c.want != "" && (len(warnings) != 1 || !strings.Contains(warnings[0].String(), c.want)):
 			t.Errorf("%s%s: warns %v, want %s", c.text, c.variable, warnings, c.want)
+		}
+	}
+}
+
+// Secrets are given as one, as a list, or in a file of one or several lines.
+func TestSecretsOfAWebhook(t *testing.T) {
+	t.Parallel()
+	two := elevenSecrets()[:2]
+	fs := files(t, map[string]string{
+		"t.yml": "webhooks:\n- {name: a, url: 'https://example.org', secret: '${env:A}'}\n- {name: b, url: 'https://example.org', secrets: ['${env:A}', '${env:B}']}\n" +
+			"- {name: c, url: 'https://example.org', secret_file: one, proxy: 'https://proxy:3128', proxy_auth: '${env:PROXY}'}\n- {name: d, url: 'https://example.org', secret_file: two}\n",
+		"one": "\n" + two[0] + "\n", "two": two[0] + "\r\n\n  " + two[1],
+	})
+	c, warnings, err := config.Load(fs, "t.yml", []string{"A=" + two[0], "B=" + two[1], "PROXY=name:pass:word"}, nil)
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	for i, want := range [][]string{two[:1], two, two[:1], two} {
+		var got []string
+		for _, s := range c.Webhooks[i].SigningSecrets() {
+			got = append(got, s.Reveal())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has %q, want %q", c.Webhooks[i].Name, got, want)
+		}
+	}
+	for _, v := range c.Values() {
+		if strings.Contains(v.Text, "whsec_") || strings.Contains(v.Text, "pass") {
+			t.Errorf("a secret is shown: %s", v.Text)
+		}
+		if v.Key == "webhooks[1].secrets" && v.Text != "[********, ********]" {
+			t.Errorf("shown as %s", v.Text)
 		}
 	}
 }

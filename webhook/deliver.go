@@ -240,7 +240,7 @@ func (o *Outbox) attempt(ctx context.Context, e *endpoint, r *row) answer {
 	req.Header.Set("User-Agent", "Tiercel")
 	req.Header.Set("webhook-id", r.ID)
 	req.Header.Set("webhook-timestamp", strconv.FormatInt(now.Unix(), 10))
-	req.Header.Set("webhook-signature", sign(e.key, r.ID, now, r.Body))
+	req.Header.Set("webhook-signature", sign(e.keys, r.ID, now, r.Body))
 	resp, err := e.transport.RoundTrip(req)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, errRefused) {

@@ -187,12 +187,12 @@ func build(t *testing.T, endpoints ...Endpoint) *world {
 }
 
 func (w *world) endpoint(name string) Endpoint {
-	return Endpoint{Name: name, Tenant: w.tenant, URL: "http://hook.internal/path/x", Secret: secret, AllowPrivate: PrivateNetworks()}
+	return Endpoint{Name: name, Tenant: w.tenant, URL: "http://hook.internal/path/x", Secrets: []string{secret}, AllowPrivate: PrivateNetworks()}
 }
 
 func hook(t *testing.T, name string) Endpoint {
 	a, _, _ := storetest.Tenants(t)
-	return Endpoint{Name: name, Tenant: a, URL: "http://hook.internal/path/" + name, Secret: secret, AllowPrivate: PrivateNetworks()}
+	return Endpoint{Name: name, Tenant: a, URL: "http://hook.internal/path/" + name, Secrets: []string{secret}, AllowPrivate: PrivateNetworks()}
 }
 
 // open opens the outbox again, as after a restart.

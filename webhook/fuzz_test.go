@@ -12,7 +12,7 @@ func FuzzURL(f *testing.F) {
 	for _, s := range []string{"https://example.com/x", "https://[::1]:8443/", "https://0x7f.1/", "https://a@b/", "https://a..b/", "https://%31/", "https://[fe80::1%25e]/"} {
 		f.Add(s)
 	}
-	base := Endpoint{Name: "hook", Secret: secret}
+	base := Endpoint{Name: "hook", Secrets: []string{secret}}
 	f.Fuzz(func(t *testing.T, s string) {
 		e := base
 		e.Tenant = hook(t, "hook").Tenant

@@ -139,17 +139,8 @@ func (d *dialer) judge(a netip.Addr) error {
 	return nil
 }
 
-// DialContext resolves once, judges every address and dials those very
-// addresses: a name that changes between check and use changes nothing.
-func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("%w: its address cannot be read", errRefused)
-	}
-	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return nil, fmt.Errorf("%w: its port cannot be read", errRefused)
-	}
+// resolve looks up a host and judges every address it has.
+func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if disguised(host) {
 		return nil, fmt.Errorf("%w: its host looks like an address and is none", errRefused)
 	}
@@ -168,6 +159,24 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 		if err := d.judge(a); err != nil {
 			return nil, err
 		}
+	}
+	return addresses, nil
+}
+
+// DialContext resolves once, judges every address and dials those very
+// addresses: a name that changes between check and use changes nothing.
+func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: its address cannot be read", errRefused)
+	}
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%w: its port cannot be read", errRefused)
+	}
+	addresses, err := d.resolve(ctx, host)
+	if err != nil {
+		return nil, err
 	}
 	var failures []error
 	for _, a := range addresses[:min(len(addresses), addressesMax)] {
@@ -226,7 +235,7 @@ func newTransport(world env.Env, e *endpoint, conf *tls.Config) roundTripper {
 	if conf != nil {
 		conf = conf.Clone()
 	}
-	return &http.Transport{
+	t := &http.Transport{
 		DialContext:            d.DialContext,
 		TLSClientConfig:        conf,
 		DisableCompression:     true,
@@ -235,4 +244,8 @@ func newTransport(world env.Env, e *endpoint, conf *tls.Config) roundTripper {
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: responseHeaderBytesMax,
 	}
+	if e.proxy != nil {
+		through(t, world, e)
+	}
+	return t
 }

@@ -63,7 +63,7 @@ func TestNoConnectionInside(t *testing.T) {
 				for name, answers := range names {
 					w.net.names[name] = slices.Clone(answers)
 				}
-				o, err := Open(Config{Records: w.records, Env: w.env, Metrics: w.metrics, Endpoints: []Endpoint{{Name: "hook", Tenant: a, URL: target, Secret: secret}}})
+				o, err := Open(Config{Records: w.records, Env: w.env, Metrics: w.metrics, Endpoints: []Endpoint{{Name: "hook", Tenant: a, URL: target, Secrets: []string{secret}}}})
 				if err != nil {
 					return // refused at once
 				}

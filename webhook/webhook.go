@@ -12,7 +12,9 @@
 // Where a notification goes is judged at the address that is dialled, after the
 // only lookup of the name: private and special networks are refused unless the
 // endpoint allows them, so that whoever can name a URL cannot reach into the network
-// this process stands in. There are no redirects and no proxies.
+// this process stands in. There are no redirects. With a proxy ([Endpoint.Proxy]) the
+// name is looked up and judged before each attempt, and the proxy is told the name:
+// it looks the name up again, and only its own rules bound what it then reaches.
 package webhook
 
 import (
@@ -54,8 +56,10 @@ type Endpoint struct {
 	Tenant event.Tenant
 	// URL is https, or http where AllowPrivate covers its addresses.
 	URL string
-	// Secret is whsec_ and base64 of 24 to 64 bytes.
-	Secret string
+	// Secrets are 1 to [SecretsMax], each whsec_ and base64 of 24 to 64 bytes.
+	// Every message is signed with all of them, so that a receiver can change
+	// from one to the next when it likes.
+	Secrets []string
 	// MinLevel is the lowest level of which it is told; empty is all.
 	MinLevel string
 	// Events are the types it is told of; empty is [Created].
@@ -63,6 +67,12 @@ type Endpoint struct {
 	// AllowPrivate are networks that it may be in although they are not public,
 	// see [PrivateNetworks].
 	AllowPrivate []netip.Prefix
+	// Proxy is the URL of an HTTP proxy, http or https, that makes the
+	// connections to an https destination by CONNECT; empty is none. It may be at
+	// a private address.
+	Proxy string
+	// ProxyAuth is name:password for the proxy, or empty.
+	ProxyAuth string
 	// Headers are sent with each request. They cannot replace those of the
 	// protocol.
 	Headers map[string]string
@@ -76,6 +86,10 @@ const (
 	secretBytesMax = 64
 )
 
+// SecretsMax bounds the secrets of an endpoint: a rotation needs two, and each is
+// a signature in the header of every message.
+const SecretsMax = 10
+
 // endpointsMax bounds the endpoints, since each has a goroutine.
 const endpointsMax = 256
 
@@ -85,7 +99,8 @@ const nameBytesMax = 64
 type endpoint struct {
 	Endpoint
 	url       *url.URL
-	key       []byte
+	proxy     *url.URL // nil is none
+	keys      [][]byte
 	transport roundTripper
 	// settling serialises the writes of outcomes, which share a document.
 	settling sync.Mutex
@@ -138,7 +153,18 @@ func check(e Endpoint) (*endpoint, error) {
 			return fault("%.40q is not a type of event", name)
 		}
 	}
-	key, err := decodeSecret(e.Secret)
+	if len(e.Secrets) == 0 || len(e.Secrets) > SecretsMax {
+		return fault("it has %d secrets; give 1 to %d", len(e.Secrets), SecretsMax)
+	}
+	var keys [][]byte
+	for _, s := range e.Secrets {
+		key, err := decodeSecret(s)
+		if err != nil {
+			return fault("%v", err)
+		}
+		keys = append(keys, key)
+	}
+	proxy, err := checkProxy(e, u)
 	if err != nil {
 		return fault("%v", err)
 	}
@@ -150,7 +176,7 @@ func check(e Endpoint) (*endpoint, error) {
 			return fault("the value of header %.40q has control characters", name)
 		}
 	}
-	return &endpoint{Endpoint: e, url: u, key: key}, nil
+	return &endpoint{Endpoint: e, url: u, proxy: proxy, keys: keys}, nil
 }
 
 func decodeSecret(s string) ([]byte, error) {
@@ -169,12 +195,17 @@ func token(s string) bool {
 	})
 }
 
-// sign returns the header webhook-signature: HMAC-SHA-256 over id, time and body.
-func sign(key []byte, id string, at time.Time, body []byte) string {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(id + "." + strconv.FormatInt(at.Unix(), 10) + "."))
-	mac.Write(body)
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+// sign returns the header webhook-signature: HMAC-SHA-256 over id, time and body
+// with each key, separated by blanks.
+func sign(keys [][]byte, id string, at time.Time, body []byte) string {
+	list := make([]string, len(keys))
+	for i, key := range keys {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(id + "." + strconv.FormatInt(at.Unix(), 10) + "."))
+		mac.Write(body)
+		list[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	}
+	return strings.Join(list, " ")
 }
 
 // Config is what an Outbox works with.

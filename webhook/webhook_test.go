@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,10 +22,47 @@ func TestSignature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
+	got := sign([][]byte{key}, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
 	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// While a secret is changed for another, a message is good for a receiver that
+// has either, and for nobody else.
+func TestSecretsRotate(t *testing.T) {
+	t.Parallel()
+	const next, never = "whsec_bmV4dG5leHRuZXh0bmV4dG5leHRuZXh0", "whsec_bmV2ZXJuZXZlcm5ldmVybmV2ZXJuZXZl"
+	e := hook(t, "hook")
+	e.Secrets = []string{next, secret}
+	synctest.Test(t, func(t *testing.T) {
+		w := build(t, e)
+		stop := w.run()
+		w.put(found("aa01", detection.Final))
+		synctest.Wait()
+		stop()
+		got := w.requests()
+		if len(got) != 1 {
+			t.Fatalf("%d requests", len(got))
+		}
+		if n := len(strings.Split(got[0].header.Get("webhook-signature"), " ")); n != 2 {
+			t.Errorf("%d signatures in %q", n, got[0].header.Get("webhook-signature"))
+		}
+		for s, want := range map[string]bool{next: true, secret: true, never: false} {
+			verifier, err := standardwebhooks.NewWebhook(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := verifier.Verify(got[0].body, got[0].header); (err == nil) != want {
+				t.Errorf("with %s: %v", s, err)
+			}
+		}
+	})
+}
+
+// proxied makes an endpoint public and gives it a proxy.
+func proxied(e *Endpoint, proxy string) {
+	e.URL, e.AllowPrivate, e.Proxy = "https://example.com/path/"+e.Name, nil, proxy
 }
 
 func TestADetectionIsNotified(t *testing.T) {
@@ -212,8 +250,18 @@ func TestEndpointsAreChecked(t *testing.T) {
 		"no sound port":            func(e *Endpoint) { e.URL = "http://hook.internal:0/" },
 		"not a level":              func(e *Endpoint) { e.MinLevel = "severe" },
 		"not a type of event":      func(e *Endpoint) { e.Events = []string{"detection.deleted"} },
-		"its secret":               func(e *Endpoint) { e.Secret = "whsec_MDEy" },
-		"its secret is not whsec_": func(e *Endpoint) { e.Secret = strings.TrimPrefix(secret, "whsec_") },
+		"its secret":               func(e *Endpoint) { e.Secrets = []string{secret, "whsec_MDEy"} },
+		"its secret is not whsec_": func(e *Endpoint) { e.Secrets = []string{strings.TrimPrefix(secret, "whsec_")} },
+		"it has 0 secrets":         func(e *Endpoint) { e.Secrets = nil },
+		"it has 11 secrets":        func(e *Endpoint) { e.Secrets = slices.Repeat([]string{secret}, 11) },
+		"its proxy is no url":      func(e *Endpoint) { proxied(e, "socks5://proxy.example:1080") },
+		"its proxy is":             func(e *Endpoint) { proxied(e, "proxy.example:3128") },
+		"its proxy holds":          func(e *Endpoint) { proxied(e, "http://a:b@proxy.example:3128") },
+		"more than a host":         func(e *Endpoint) { proxied(e, "http://proxy.example:3128/x") },
+		"its proxy looks like":     func(e *Endpoint) { proxied(e, "http://0x7f.1:3128") },
+		"a proxy would read":       func(e *Endpoint) { e.Proxy = "http://proxy.example:3128" },
+		"not name:password":        func(e *Endpoint) { proxied(e, "http://proxy.example:3128"); e.ProxyAuth = "token" },
+		"and no proxy":             func(e *Endpoint) { e.ProxyAuth = "a:b" },
 		"cannot be set":            func(e *Endpoint) { e.Headers = map[string]string{"Webhook-Id": "x"} },
 		`the header "a b"`:         func(e *Endpoint) { e.Headers = map[string]string{"a b": "x"} },
 		"control characters":       func(e *Endpoint) { e.Headers = map[string]string{"x": "a\r\nb: c"} },
@@ -222,7 +270,7 @@ func TestEndpointsAreChecked(t *testing.T) {
 		change(&e)
 		if _, err := Open(Config{Endpoints: []Endpoint{e}}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("want %q: %v", name, err)
-		} else if strings.Contains(err.Error(), e.Secret) {
+		} else if slices.ContainsFunc(e.Secrets, func(s string) bool { return strings.Contains(err.Error(), s) }) {
 			t.Errorf("the secret stands in %v", err)
 		}
 	}

@@ -257,9 +257,14 @@ func newOutbox(s *server) (*outbox, error) {
 		if c.AllowPrivate {
 			allowed = webhook.PrivateNetworks()
 		}
-		endpoints = append(endpoints, webhook.Endpoint{
-			Name: c.Name, Tenant: t, URL: c.URL, Secret: c.Secret.Reveal(), MinLevel: c.MinLevel, Events: c.Events, AllowPrivate: allowed,
-		})
+		e := webhook.Endpoint{
+			Name: c.Name, Tenant: t, URL: c.URL, MinLevel: c.MinLevel, Events: c.Events, AllowPrivate: allowed,
+			Proxy: c.Proxy, ProxyAuth: c.ProxyAuth.Reveal(),
+		}
+		for _, secret := range c.SigningSecrets() {
+			e.Secrets = append(e.Secrets, secret.Reveal())
+		}
+		endpoints = append(endpoints, e)
 	}
 	box, err := webhook.Open(webhook.Config{Records: s.records, Env: s.world, Endpoints: endpoints, Metrics: s.metrics, Logger: s.logger})
 	if err != nil {
