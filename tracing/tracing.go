@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -225,11 +226,36 @@ func (t *Tracer) Handler(receiver string, h http.Handler) http.Handler {
 			if answer.status >= http.StatusInternalServerError {
 				span.SetStatus(codes.Error, http.StatusText(answer.status))
 			}
+			if code, ok := grpcStatus(answer.Header()); ok {
+				span.SetAttributes(attribute.Int("grpc_status", code))
+				if grpcFailed[code] {
+					span.SetStatus(codes.Error, "gRPC status "+strconv.Itoa(code))
+				}
+			}
 			span.End()
 		}()
 		h.ServeHTTP(answer, r.WithContext(ctx))
 	})
 }
+
+// grpcStatus is the status of a call of gRPC, which stands behind the answer and
+// not in the status of HTTP; ok is false where there is none.
+func grpcStatus(h http.Header) (code int, ok bool) {
+	text := h.Get(http.TrailerPrefix + "Grpc-Status")
+	if text == "" {
+		text = h.Get("Grpc-Status")
+	}
+	code, err := strconv.Atoi(text)
+	return code, err == nil && code >= 0 && code < grpcCodes
+}
+
+// grpcCodes are the codes of gRPC, from 0.
+const grpcCodes = 17
+
+// grpcFailed are the codes with which a call failed for the server, as
+// OpenTelemetry's conventions for spans of servers have them: unknown, deadline
+// exceeded, unimplemented, internal, unavailable, data loss.
+var grpcFailed = [grpcCodes]bool{2: true, 4: true, 12: true, 13: true, 14: true, 15: true}
 
 // answer remembers the status.
 type answer struct {

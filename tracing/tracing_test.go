@@ -104,6 +104,39 @@ func TestRequestAndItsBatch(t *testing.T) {
 	}
 }
 
+// The status of a call of gRPC stands behind the answer, whose own is 200.
+func TestCallOfGRPC(t *testing.T) {
+	t.Parallel()
+	for text, c := range map[string]struct {
+		want   any // nil where there is none
+		failed bool
+	}{
+		"0": {int64(0), false}, "3": {int64(3), false}, "8": {int64(8), false}, "16": {int64(16), false},
+		"2": {int64(2), true}, "4": {int64(4), true}, "12": {int64(12), true}, "13": {int64(13), true}, "14": {int64(14), true}, "15": {int64(15), true},
+		"17": {nil, false}, "-1": {nil, false}, "secret": {nil, false}, "": {nil, false},
+	} {
+		for _, header := range []string{http.TrailerPrefix + "Grpc-Status", "Grpc-Status"} {
+			tracer, out := recorded(t, 1)
+			tracer.Handler("otlp", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusOK)
+				if text != "" {
+					w.Header().Set(header, text)
+				}
+			})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil))
+			spans := out.GetSpans()
+			if len(spans) != 1 {
+				t.Fatalf("%d spans", len(spans))
+			}
+			if a := attributes(spans[0]); a["grpc_status"] != c.want || a["status"] != int64(http.StatusOK) || a["receiver"] != "otlp" {
+				t.Errorf("%s %q: %v, want %v", header, text, a, c.want)
+			}
+			if got := spans[0].Status.Code == codes.Error; got != c.failed || strings.Contains(spans[0].Status.Description, "secret") {
+				t.Errorf("%s %q: %+v", header, text, spans[0].Status)
+			}
+		}
+	}
+}
+
 func TestOneInSoMany(t *testing.T) {
 	t.Parallel()
 	tracer, out := recorded(t, 100)

@@ -91,11 +91,14 @@ func pemFiles(t *testing.T, dir, name string, c tls.Certificate) {
 func serving(t *testing.T, dir, text string, use func(context.Context, *server) error) {
 	t.Helper()
 	file := filepath.Join(dir, "tiercel.yaml")
-	text = fmt.Sprintf("data: %q\nadmin: {listen: ''}\nlog: {reserve_bytes: 16MiB}\nobservability: {log_level: error}\n", filepath.Join(dir, "data")) + text
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, _, err := config.Load(env.Real().FS, file, nil, nil)
+	var flags []config.Flag
+	for key, value := range map[string]string{"data": filepath.Join(dir, "data"), "admin.listen": "", "log.reserve_bytes": "16MiB", "observability.log_level": "error"} {
+		flags = append(flags, config.Flag{Name: "--set", Key: key, Value: value})
+	}
+	cfg, _, err := config.Load(env.Real().FS, file, nil, flags)
 	if err != nil {
 		t.Fatal(err)
 	}
