@@ -307,6 +307,7 @@ func (g *Gate) Accept(ctx context.Context, b *Batch) error {
 	if b.Received.IsZero() {
 		b.Received = g.cfg.Clock.Now()
 	}
+	b.Again = false
 	m := Meta{Kind: KindBatch, Protocol: b.Protocol, Received: b.Received.UnixMicro(), Records: b.Records(), Bytes: len(b.Data), Key: batchKey(b)}
 	k := windowKey{b.Tenant, b.Source, m.Key}
 	p, first := g.claim(k)
@@ -317,6 +318,7 @@ func (g *Gate) Accept(ctx context.Context, b *Batch) error {
 			return ctx.Err()
 		}
 		if p.err == nil {
+			b.Again = true
 			g.cfg.Metrics.IngestDuplicates.WithLabelValues(b.Protocol).Inc()
 			if g.cfg.Duplicate != nil {
 				g.cfg.Duplicate(b)

@@ -377,9 +377,16 @@ func TestDuplicatesAreAcknowledgedOnce(t *testing.T) {
 		one, two := r.batchOf("s", "1"+key), r.batchOf("s", "2"+key)
 		one.Key, two.Key = []byte(key), []byte(key)
 		had, known := r.log.stored(), r.twice
+		two.Again = true
 		r.accept(one)
-		r.accept(two)
+		if r.accept(two); one.Again || !two.Again {
+			t.Errorf("the first came again: %t, the second: %t", one.Again, two.Again)
+		}
 		r.expect(had+1, known+1)
+		two.Key = nil // what was told of another batch does not stay
+		if r.accept(two); two.Again {
+			t.Error("a batch that never came is known")
+		}
 	}
 	// Equal bytes under different keys are different batches.
 	had, known := r.log.stored(), r.twice

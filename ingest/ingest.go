@@ -100,6 +100,9 @@ type Batch struct {
 	Native [][]byte
 	// Refused are the pieces that are no records.
 	Refused []Refused
+	// Again is set by Accept: the batch was taken before, by its key, and is
+	// acknowledged without being stored another time.
+	Again bool
 }
 
 // File says which file a batch's data stands in.

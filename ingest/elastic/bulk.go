@@ -21,7 +21,9 @@ type item struct {
 	index, id span
 	op        op
 	refused   bool
-	group     int16
+	// again says that the batch of its group was stored before.
+	again bool
+	group int16
 }
 
 // bulk is a body that was cut up. It is reused from request to request.
@@ -38,9 +40,12 @@ type bulk struct {
 	creations int
 	// last is the group of the last item whose index is known.
 	last int16
-	// text is scratch for names with escapes.
-	text []byte
+	// text is scratch for names with escapes, ids what native points into.
+	text, ids []byte
 }
+
+// idsKeptMax bounds the ids' memory that goes from request to request.
+const idsKeptMax = 1 << 20
 
 var bulks = sync.Pool{New: func() any { return new(bulk) }}
 
@@ -50,6 +55,9 @@ func (b *bulk) reset() {
 	clear(b.refused)
 	b.items, b.frames, b.native, b.refused, b.datasets = b.items[:0], b.frames[:0], b.native[:0], b.refused[:0], b.datasets[:0]
 	b.natives, b.creations, b.last = false, 0, -1
+	if b.ids = b.ids[:0]; cap(b.ids) > idsKeptMax {
+		b.ids = nil
+	}
 }
 
 // The details of what is refused.
@@ -166,7 +174,7 @@ func (b *bulk) refuse(it item, start, end int, reason, detail string) {
 	b.refused = append(b.refused, ingest.Refused{Start: start, End: min(end, start+ingest.RefusedBytesMax), Reason: reason, Detail: detail})
 }
 
-// names finds the item's group by its index, and its id. It reports false when
+// names finds the item's group by its index, and its native id. It reports false when
 // one of them cannot be a name; the item then echoes neither.
 func (b *bulk) names(data []byte, a action, it *item, index string) (native []byte, ok bool) {
 	dataset, id := a.index.of(data), a.id.of(data)
@@ -179,7 +187,7 @@ func (b *bulk) names(data []byte, a action, it *item, index string) (native []by
 		if b.text, ok = unescape(b.text, id); !ok {
 			return b.unnamed(it)
 		}
-		dataset, id = b.text[:n], bytes.Clone(b.text[n:])
+		dataset, id = b.text[:n], b.text[n:]
 	}
 	for _, c := range dataset {
 		if c < ' ' || c == 0x7f {
@@ -194,7 +202,20 @@ func (b *bulk) names(data []byte, a action, it *item, index string) (native []by
 	if len(id) == 0 {
 		return nil, true
 	}
-	return id, true
+	from := len(b.ids)
+	if len(dataset) == 0 {
+		b.ids = append(b.ids, index...)
+	} else {
+		b.ids = append(b.ids, dataset...)
+	}
+	b.ids = append(append(b.ids, 0), id...)
+	return b.ids[from:len(b.ids):len(b.ids)], true
+}
+
+// nativeID is what names a document: an id is one in its index. No index holds
+// a NUL.
+func nativeID(index, id string) []byte {
+	return append(append([]byte(index), 0), id...)
 }
 
 func (b *bulk) unnamed(it *item) ([]byte, bool) {
@@ -263,6 +284,21 @@ func (b *bulk) fill(batch *ingest.Batch) {
 	}
 	if b.identified() {
 		batch.Key = idsKey(batch.Dataset, batch.Native)
+	} else {
+		// The URL may name the index, which the bytes then do not.
+		batch.Key = partKey(batch.Dataset, batch.Data)
+	}
+}
+
+// known marks the items of a group whose batch was taken.
+func (b *bulk) known(group int, batch *ingest.Batch) {
+	if !batch.Again {
+		return
+	}
+	for i := range b.items {
+		if int(b.items[i].group) == group {
+			b.items[i].again = true
+		}
 	}
 }
 
@@ -276,13 +312,12 @@ func (b *bulk) identified() bool {
 }
 
 // parts makes a batch for each index, with its own bytes copied from data into
-// room, which is returned grown. Each has a key of its index and bytes: the
+// room, which is returned grown, and tells the group of each. Each has a key of its index and bytes: the
 // same documents under two indices are two batches, and a body sent again has
 // the same keys.
-func (b *bulk) parts(batch *ingest.Batch, room []byte) ([]*ingest.Batch, []byte) {
+func (b *bulk) parts(batch *ingest.Batch, room []byte) (all []*ingest.Batch, groups []int, grown []byte) {
 	data := batch.Data
 	room = slices.Grow(room, len(data)+len(b.items))
-	var all []*ingest.Batch
 	for group := range datasetsMax + 1 {
 		part := *batch
 		part.Frames, part.Native, part.Refused, part.Dataset = nil, nil, nil, ""
@@ -325,9 +360,9 @@ func (b *bulk) parts(batch *ingest.Batch, room []byte) ([]*ingest.Batch, []byte)
 		} else {
 			part.Key = partKey(part.Dataset, part.Data)
 		}
-		all = append(all, &part)
+		all, groups = append(all, &part), append(groups, group)
 	}
-	return all, room
+	return all, groups, room
 }
 
 func partKey(dataset string, data []byte) []byte {

@@ -119,7 +119,7 @@ func TestIndicesBecomeBatches(t *testing.T) {
 	if !b.split([]byte(body), "url") || b.one() {
 		t.Fatalf("datasets %q", b.datasets)
 	}
-	parts, _ := b.parts(&ingest.Batch{Data: []byte(body), Source: "s"}, nil)
+	parts, _, _ := b.parts(&ingest.Batch{Data: []byte(body), Source: "s"}, nil)
 	var got []string
 	keys := map[string]bool{}
 	for _, p := range parts {
@@ -139,7 +139,7 @@ func TestIndicesBecomeBatches(t *testing.T) {
 			t.Error("a part lost its source")
 		}
 	}
-	want := []string{`a: {"n":1}(1) {"n":3}() -!!!`, `url: {"n":2}`, `c: -{"delete":{"_index":"c","_id":"9"}}`}
+	want := []string{"a: {\"n\":1}(a\x001) {\"n\":3}() -!!!", `url: {"n":2}`, `c: -{"delete":{"_index":"c","_id":"9"}}`}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("parts (-want +got):\n%s", d)
 	}
@@ -158,7 +158,7 @@ func TestManyIndicesShareOneBatch(t *testing.T) {
 	if !b.split([]byte(body.String()), "") {
 		t.Fatal("too many")
 	}
-	parts, _ := b.parts(&ingest.Batch{Data: []byte(body.String())}, nil)
+	parts, _, _ := b.parts(&ingest.Batch{Data: []byte(body.String())}, nil)
 	if len(parts) != datasetsMax+1 || parts[datasetsMax].Dataset != "" {
 		t.Errorf("%d parts", len(parts))
 	}
@@ -176,11 +176,11 @@ func TestSameDocumentsUnderTwoIndicesAreTwo(t *testing.T) {
 	body := []byte("{\"create\":{\"_index\":\"a\"}}\n{}\n{\"create\":{\"_index\":\"b\"}}\n{}\n")
 	var b bulk
 	b.split(body, "")
-	parts, _ := b.parts(&ingest.Batch{Data: body}, nil)
+	parts, _, _ := b.parts(&ingest.Batch{Data: body}, nil)
 	if len(parts) != 2 || bytes.Equal(parts[0].Key, parts[1].Key) {
 		t.Errorf("%d parts with the same key", len(parts))
 	}
-	again, _ := b.parts(&ingest.Batch{Data: body}, make([]byte, 0, 9))
+	again, _, _ := b.parts(&ingest.Batch{Data: body}, make([]byte, 0, 9))
 	if !bytes.Equal(parts[0].Key, again[0].Key) {
 		t.Error("a body sent again has other keys")
 	}
@@ -269,7 +269,7 @@ func FuzzBulk(f *testing.F) {
 		if some := b.appendAnswer(nil, data, quoted(index), 1, 0, keepIndex|keepID|keepStatus); !json.Valid(some) {
 			t.Fatalf("%s", some)
 		}
-		parts, _ := b.parts(&ingest.Batch{Data: data}, nil)
+		parts, _, _ := b.parts(&ingest.Batch{Data: data}, nil)
 		counts := map[string]int{}
 		for _, p := range parts {
 			for _, fr := range p.Frames {

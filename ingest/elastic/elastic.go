@@ -129,9 +129,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case n == 2 && path[1] == "_bulk":
 		h.bulk(w, r, grant, path[0])
 	case n == 2 && path[1] == "_doc":
-		h.document(w, r, grant, path[0], "")
-	case n == 3 && (path[1] == "_doc" || path[1] == "_create"):
-		h.document(w, r, grant, path[0], path[2])
+		h.document(w, r, grant, path[0], "", opIndex)
+	case n == 3 && path[1] == "_doc":
+		h.document(w, r, grant, path[0], path[2], opIndex)
+	case n == 3 && path[1] == "_create":
+		h.document(w, r, grant, path[0], path[2], opCreate)
 	default:
 		h.unknown(w, r)
 	}
@@ -187,10 +189,19 @@ func (h *handler) reads(w http.ResponseWriter, r *http.Request) bool {
 
 func (h *handler) answer(w http.ResponseWriter, r *http.Request, status int, body []byte, d *httpin.Delivery) {
 	if r.Method == http.MethodHead {
-		body = nil
+		w = headOnly{w}
 	}
 	h.gate.Answer(w, status, body, d)
 }
+
+// headOnly drops a body whose length is told (RFC 9110, 9.3.2).
+type headOnly struct{ http.ResponseWriter }
+
+// Unwrap is for http.ResponseController.
+func (w headOnly) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Write implements http.ResponseWriter.
+func (headOnly) Write(p []byte) (int, error) { return len(p), nil }
 
 // errorAnswer is an error in Elasticsearch's own form.
 type errorAnswer struct {

@@ -51,7 +51,8 @@ func (tokens) Ingest(token string) (ingest.Grant, error) {
 type stored struct {
 	batch   ingest.Batch
 	records []string
-	native  []string
+	native  []string // the ids, and the indices that they are ids of
+	indices []string
 	refused []string
 	reasons []string
 }
@@ -113,6 +114,7 @@ func (s *sink) Accept(ctx context.Context, b *ingest.Batch) error {
 	}
 	if s.seen[key] {
 		s.replays++
+		b.Again = true
 		return nil
 	}
 	if s.seen == nil {
@@ -124,7 +126,8 @@ func (s *sink) Accept(ctx context.Context, b *ingest.Batch) error {
 		k.records = append(k.records, string(b.Data[f.Start:f.End]))
 	}
 	for _, id := range b.Native {
-		k.native = append(k.native, string(id))
+		index, name, _ := strings.Cut(string(id), "\x00")
+		k.native, k.indices = append(k.native, name), append(k.indices, index)
 	}
 	for _, r := range b.Refused {
 		k.refused = append(k.refused, string(b.Data[r.Start:r.End]))

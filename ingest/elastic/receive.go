@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/tiercel-io/tiercel/format"
@@ -60,12 +61,17 @@ func (h *handler) accept(ctx context.Context, d *httpin.Delivery, b *bulk) error
 	batch.Format = formatName
 	if b.one() {
 		b.fill(batch)
-		return d.Accept(ctx, batch)
+		if err := d.Accept(ctx, batch); err != nil {
+			return err
+		}
+		b.known(0, batch)
+		return nil
 	}
 	room := httpin.TakeBuffer()
 	defer room.Release()
 	var parts []*ingest.Batch
-	parts, room.B = b.parts(batch, room.B)
+	var groups []int
+	parts, groups, room.B = b.parts(batch, room.B)
 	errs := make([]error, len(parts))
 	var all sync.WaitGroup
 	for i, part := range parts {
@@ -77,12 +83,15 @@ func (h *handler) accept(ctx context.Context, d *httpin.Delivery, b *bulk) error
 			return err
 		}
 	}
+	for i, part := range parts {
+		b.known(groups[i], part)
+	}
 	return nil
 }
 
-// document serves INDEX/_doc, INDEX/_doc/ID and INDEX/_create/ID: the body is
-// one document.
-func (h *handler) document(w http.ResponseWriter, r *http.Request, grant ingest.Grant, index, id string) {
+// document serves INDEX/_doc and INDEX/_doc/ID, which index, and
+// INDEX/_create/ID, which creates: the body is one document.
+func (h *handler) document(w http.ResponseWriter, r *http.Request, grant ingest.Grant, index, id string, o op) {
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		h.method(w, r, "POST, PUT")
 		return
@@ -110,12 +119,18 @@ func (h *handler) document(w http.ResponseWriter, r *http.Request, grant ingest.
 	}
 	batch := d.Batch()
 	batch.Format, batch.Dataset = formatName, index
+	// What the URL says is as much of the batch as its bytes; creating an id that
+	// exists does nothing whatever the bytes are.
+	batch.Key = ingest.KeyOf(d.Data, Protocol, "document", index, id)
+	if o == opCreate {
+		batch.Key = ingest.KeyOf(nil, Protocol, "create", index, id)
+	}
 	if end-start > ingest.EventBytesMax {
 		batch.Refused = []ingest.Refused{{Start: start, End: start + ingest.RefusedBytesMax, Reason: ingest.ReasonTooLarge, Detail: detailLarge}}
 	} else {
 		batch.Frames = []format.Frame{{Start: start, End: end}}
 		if id != "" {
-			batch.Native = [][]byte{[]byte(id)}
+			batch.Native = [][]byte{nativeID(index, id)}
 		}
 	}
 	if err := d.Accept(r.Context(), batch); err != nil {
@@ -129,8 +144,13 @@ func (h *handler) document(w http.ResponseWriter, r *http.Request, grant ingest.
 	} else {
 		answer = strconv.AppendUint(answer, h.ids.Add(1), 36)
 	}
-	answer = append(answer, `","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":1,"_primary_term":1}`...)
-	h.answer(w, r, http.StatusCreated, answer, d)
+	status, tail := http.StatusCreated, tailCreated
+	if o == opCreate && batch.Again {
+		status, tail = http.StatusOK, tailNoop
+	}
+	at := strings.LastIndex(tail, `,"status"`)
+	answer = append(append(answer, tail[:at]...), '}')
+	h.answer(w, r, status, answer, d)
 }
 
 var white = []byte(" \t\r\n")

@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,9 +11,12 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/event"
@@ -36,7 +40,7 @@ func TestHappyPath(t *testing.T) {
 		t.Errorf("stored %q", s.records())
 	}
 	got := s.kept[0].batch
-	if got.Dataset != "logs" || got.Peer != "192.0.2.7" || got.Native != nil || got.Key != nil || got.Received.IsZero() || string(got.Data[:0]) != "" {
+	if got.Dataset != "logs" || got.Peer != "192.0.2.7" || got.Native != nil || !bytes.Equal(got.Key, partKey("logs", []byte(threeDocs))) || got.Received.IsZero() || string(got.Data[:0]) != "" {
 		t.Errorf("batch %+v", got)
 	}
 	if n := count(b.metrics.IngestRequests.WithLabelValues("elastic", "200")); n != 1 {
@@ -172,6 +176,119 @@ func TestReplayIsAckedAndStoredOnce(t *testing.T) {
 		if got := parseReply(t, second.Body.Bytes()); *got.Errors || len(got.Items) != n {
 			t.Errorf("%s", second.Body)
 		}
+	}
+}
+
+// Elasticsearch answers a document that is created again with 409, which makes
+// some clients drop it and others send it for ever; here it is a success that did
+// nothing.
+func TestCreatedAgain(t *testing.T) {
+	t.Parallel()
+	const one, other = "{\"create\":{\"_index\":\"a\",\"_id\":\"1\"}}\n{}\n", "{\"create\":{\"_index\":\"b\"}}\n{}\n{\"index\":{\"_index\":\"b\"}}\n{}\n"
+	const two = "{\"create\":{\"_index\":\"a\"}}\n{}\n"
+	const created, noop = "created 201 1", "noop 200 0"
+	for name, c := range map[string]struct {
+		before, target, body string
+		want                 []string
+	}{
+		"one index":            {one, "/_bulk", one, []string{noop}},
+		"several":              {one + other, "/_bulk", one + other, []string{noop, noop, created}},
+		"one of two indices":   {two + "{\"create\":{\"_index\":\"c\"}}\n{}\n", "/_bulk", two + "{\"create\":{\"_index\":\"d\"}}\n{}\n", []string{noop, created}},
+		"a refused one":        {"{\"create\":{\"_index\":\"a\"}}\n\n", "/_bulk", "{\"create\":{\"_index\":\"a\"}}\n\n", []string{noop}},
+		"never before":         {"", "/_bulk", one, []string{created}},
+		"filtered":             {one, "/_bulk?filter_path=items.*.status,items.*.result,items.*._shards", one, []string{noop}},
+		"overwritten":          {other, "/_bulk", other, []string{noop, created}},
+		"one more in the body": {one, "/_bulk", one + "{\"create\":{\"_index\":\"a\",\"_id\":\"2\"}}\n{}\n", []string{created, created}},
+	} {
+		b := newBench(httpin.Options{}, &sink{})
+		if c.before != "" {
+			b.do("POST", "/_bulk", c.before)
+		}
+		w := b.do("POST", c.target, c.body)
+		var got []string
+		for _, item := range parseReply(t, w.Body.Bytes()).Items {
+			for _, v := range item {
+				got = append(got, fmt.Sprintf("%v %v %v", v["result"], v["status"], v["_shards"].(map[string]any)["total"]))
+			}
+		}
+		if w.Code != 200 || !slices.Equal(got, c.want) || c.target == "/_bulk" && !strings.Contains(w.Body.String(), `"errors":false,"items":[`) {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	b := newBench(httpin.Options{}, &sink{})
+	for _, want := range []string{`201 "result":"created"`, `200 "result":"noop"`} {
+		w := b.do("PUT", "/a/_create/1", "{}")
+		code, result, _ := strings.Cut(want, " ")
+		if strconv.Itoa(w.Code) != code || !strings.Contains(w.Body.String(), result) {
+			t.Errorf("%d %s, want %s", w.Code, w.Body, want)
+		}
+	}
+}
+
+// The same bytes are another batch when the URL gives them another index or id.
+func TestSameBytesUnderOtherURLs(t *testing.T) {
+	t.Parallel()
+	const line = "{\"create\":{}}\n{}\n"
+	for _, c := range []struct {
+		urls   []string
+		body   string
+		stored int
+	}{
+		{[]string{"/a/_bulk", "/b/_bulk", "/_bulk"}, line, 3},
+		{[]string{"/a/_bulk", "/a/_bulk", "/elastic/a/_bulk"}, line, 1},
+		{[]string{"/a/_doc", "/b/_doc"}, "{}", 2},
+		{[]string{"/a/_doc", "/a/_doc"}, "{}", 1},
+		{[]string{"/a/_doc/1", "/a/_doc/2", "/b/_doc/1", "/a/_doc"}, "{}", 4},
+		{[]string{"/a/_doc/1", "/a/_doc/1"}, "{}", 1},
+		{[]string{"/a/_create/1", "/a/_create/2", "/b/_create/1"}, "{}", 3},
+		{[]string{"/a/_create/1", "/a/_create/1"}, "{}", 1},
+	} {
+		s := &sink{}
+		b := newBench(httpin.Options{}, s)
+		for _, url := range c.urls {
+			if w := b.do("POST", url, c.body); w.Code/100 != 2 {
+				t.Errorf("%s: %d %s", url, w.Code, w.Body)
+			}
+		}
+		if n := len(s.records()); n != c.stored {
+			t.Errorf("%v: %d stored, want %d", c.urls, n, c.stored)
+		}
+	}
+}
+
+// A HEAD has the headers of its GET, and no body (RFC 9110, 9.3.2).
+func TestHead(t *testing.T) {
+	t.Parallel()
+	b := newBench(httpin.Options{}, &sink{})
+	for _, url := range []string{"/", "/elastic", "/_license", "/_cluster/health", "/_ilm/policy/none", "/nosuch"} {
+		get, head := b.do("GET", url, ""), b.do("HEAD", url, "")
+		if head.Code != get.Code || head.Body.Len() != 0 || get.Body.Len() == 0 {
+			t.Errorf("%s: %d with %d bytes, %d with %d", url, get.Code, get.Body.Len(), head.Code, head.Body.Len())
+		}
+		if diff := cmp.Diff(get.Header(), head.Header()); diff != "" {
+			t.Errorf("%s (-GET +HEAD):\n%s", url, diff)
+		}
+	}
+}
+
+// An id is one in its index: the same id in two is two events.
+func TestIDsAreOfTheirIndex(t *testing.T) {
+	t.Parallel()
+	s := &sink{}
+	b := newBench(httpin.Options{}, s)
+	b.do("POST", "/_bulk", "{\"index\":{\"_index\":\"a\",\"_id\":\"1\"}}\n{}\n{\"index\":{\"_index\":\"\\u0062\",\"_id\":\"\\u0031\"}}\n{}\n")
+	b.do("POST", "/c/_bulk", "{\"index\":{\"_id\":1}}\n{}\n{\"index\":{}}\n{}\n")
+	b.do("POST", "/c/_doc/1", `{"n":2}`)
+	var all []string
+	for _, k := range s.kept {
+		for i := range k.native {
+			all = append(all, k.indices[i]+" "+k.native[i])
+		}
+	}
+	slices.Sort(all) // the batches of a body are stored side by side
+	// An item without an id has none.
+	if want := []string{" ", "a 1", "b 1", "c 1", "c 1"}; !slices.Equal(all, want) {
+		t.Errorf("%q, want %q", all, want)
 	}
 }
 

@@ -126,8 +126,11 @@ func (b *bulk) appendAnswer(dst, data, url []byte, request uint64, took int64, k
 	return append(dst, '}')
 }
 
-// noop tells what is answered as without effect.
-func (it *item) noop() bool { return it.op == opUpdate || it.op == opDelete }
+// noop tells what is answered as without effect: what changes a document, and
+// what creates one that is there.
+func (it *item) noop() bool {
+	return it.op == opUpdate || it.op == opDelete || it.op == opCreate && it.again
+}
 
 func (it *item) tail() string {
 	if it.noop() {

@@ -118,6 +118,7 @@ func (s *Sink) Accept(ctx context.Context, b *ingest.Batch) error {
 		}
 	}
 	s.check(b)
+	b.Again = false
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.failures) > 0 {
@@ -134,6 +135,7 @@ func (s *Sink) Accept(ctx context.Context, b *ingest.Batch) error {
 	}
 	if s.seen[key] {
 		s.replays++
+		b.Again = true
 		return nil
 	}
 	if s.seen == nil {
