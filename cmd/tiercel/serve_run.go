@@ -106,7 +106,7 @@ func (p *parts) wait() error {
 func (s *server) receivers(p *parts) error {
 	front := httpin.New(httpin.Options{
 		Clock: s.world.Clock, Auth: s.tokens, Sink: s.gate, Metrics: s.metrics, Logger: s.logger,
-		BodyBytesMax: int64(s.cfg.Limits.BodyBytes), RatioMax: s.cfg.Limits.BodyRatio, BodyRateMin: int(s.cfg.Limits.BodyRate),
+		BodyBytesMax: int64(s.cfg.Limits.BodyBytes), RatioMax: s.cfg.Limits.BodyRatio, BodyRateMin: int(s.cfg.Limits.BodyRate), HeaderBytesMax: int64(s.cfg.Limits.HeaderBytes),
 		FailedAuthPerMinute: s.cfg.Auth.FailuresPerMinute, Proxies: s.cfg.Auth.TrustedProxies,
 	})
 	bulk := elastic.New(elastic.Options{Front: front, Version: s.cfg.Receivers.Elastic.Version, Prefixes: []string{"/elastic"}})

@@ -192,8 +192,12 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 // serve runs a handler of the front in a bubble and gives a connection to it.
 func serve(t *testing.T, f *Front, h http.Handler) net.Conn {
 	t.Helper()
+	return serveOn(t, Server(f.Harden(h)))
+}
+
+func serveOn(t *testing.T, server *http.Server) net.Conn {
+	t.Helper()
 	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := Server(f.Harden(h))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -371,7 +375,7 @@ func TestHarden(t *testing.T) {
 	if n := counted(f, "http", ReasonRequest, true); n != 4 {
 		t.Errorf("%v refusals are counted of 4", n)
 	}
-	for keys, status := range map[int]int{QueryKeysMax: 204, QueryKeysMax + 1: 400, 1000: 400} {
+	for keys, status := range map[int]int{QueryKeysMax: 204, QueryKeysMax + 1: 414, 1000: 414} {
 		if got := try("/?"+strings.Repeat("a&", keys-1)+"a", 0); got != status {
 			t.Errorf("%d keys: %d", keys, got)
 		}
@@ -395,6 +399,28 @@ func TestHeadersBeyondTheirBytes(t *testing.T) {
 		got := slowPost(t, conn, "GET / HTTP/1.1\r\nHost: x\r\n", "X-A: "+strings.Repeat("v", 1000)+"\r\n", time.Millisecond, 100)
 		if got.status != 431 {
 			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// The bytes of a request's head are counted as they were sent.
+func TestHeaderBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, most := range []int64{0, 5000, 100_000} {
+			f, _, _ := newFront(Options{Clock: env.Real().Clock, HeaderBytesMax: most})
+			server := Server(f.Harden(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) })))
+			if most == 0 {
+				most = HeaderBytesMax
+			}
+			server.MaxHeaderBytes = int(most)
+			for n, status := range map[int64]int{most: 204, most + 1: 431, 100 * most: 431} {
+				const head, end = "GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: a\r\nX-A: ", "\r\n\r\n"
+				got := slowPost(t, serveOn(t, server), head+strings.Repeat("v", int(n)-len(head)-len(end))+end, "", 0, 0)
+				if got.status != status {
+					t.Errorf("%d bytes of %d: %+v", n, most, got)
+				}
+			}
 		}
 	})
 }

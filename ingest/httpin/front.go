@@ -50,6 +50,8 @@ type Options struct {
 	// [ingest.BodyBytesMax], and more than 1 GiB is taken as that, so that
 	// positions in a body fit 32 bits.
 	BodyBytesMax int64
+	// HeaderBytesMax replaces the constant of its name.
+	HeaderBytesMax int64
 	// RatioMax, BodyRateMin (bytes a second) and FailedAuthPerMinute replace
 	// the constants of their names.
 	RatioMax            int
@@ -85,6 +87,9 @@ func New(o Options) *Front {
 		o.BodyBytesMax = ingest.BodyBytesMax
 	}
 	o.BodyBytesMax = min(o.BodyBytesMax, 1<<30)
+	if o.HeaderBytesMax <= 0 {
+		o.HeaderBytesMax = HeaderBytesMax
+	}
 	if o.RatioMax <= 0 {
 		o.RatioMax = RatioMax
 	}

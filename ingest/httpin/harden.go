@@ -16,7 +16,8 @@ import (
 const (
 	// HeadersMax bounds the header lines of a request.
 	HeadersMax = 100
-	// HeaderBytesMax bounds their bytes; the server refuses more itself.
+	// HeaderBytesMax bounds their bytes and those of the request line. The server
+	// counts too, but only once it has read 4 KiB more.
 	HeaderBytesMax = 32 << 10
 	// URLBytesMax bounds the request's URL as sent.
 	URLBytesMax = 8 << 10
@@ -31,9 +32,9 @@ const (
 // protocolNone labels what is refused before its protocol is known.
 const protocolNone = "http"
 
-// Harden bounds what reaches h: up to [HeadersMax] headers (431), a URL of
-// [URLBytesMax] (414), [QueryKeysMax] keys in the query (400), and [BodyGrace]
-// for a body that h does not read, which the server would otherwise wait for.
+// Harden bounds what reaches h: up to [HeadersMax] headers of
+// [Options.HeaderBytesMax] (431), a URL of [URLBytesMax] with [QueryKeysMax] keys
+// in its query (414), and [BodyGrace] for a body that h does not read, which the server would otherwise wait for.
 // A panic of h is logged once and ends the connection, not the process.
 func (f *Front) Harden(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,7 +46,7 @@ func (f *Front) Harden(h http.Handler) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 		}()
-		if status := overBounds(r); status != 0 {
+		if status := f.overBounds(r); status != 0 {
 			f.o.Metrics.IngestRequests.WithLabelValues(protocolNone, strconv.Itoa(status)).Inc()
 			f.o.Metrics.IngestRejected.WithLabelValues(protocolNone, ReasonRequest).Inc()
 			w.Header().Set("Connection", "close")
@@ -59,18 +60,21 @@ func (f *Front) Harden(h http.Handler) http.Handler {
 	})
 }
 
-func overBounds(r *http.Request) int {
-	count := 0
-	for _, values := range r.Header {
+func (f *Front) overBounds(r *http.Request) int {
+	// As HTTP/1.1 writes them: "GET /x HTTP/1.1", "Host: x", "K: v", each and the
+	// end with its line end.
+	count, size := 0, int64(len(r.Method)+len(r.RequestURI)+len(r.Proto)+4+len("Host: ")+len(r.Host)+2+2)
+	for key, values := range r.Header {
 		count += len(values)
+		for _, v := range values {
+			size += int64(len(key) + len(v) + 4)
+		}
 	}
 	switch {
-	case count > HeadersMax:
-		return http.StatusRequestHeaderFieldsTooLarge
-	case len(r.RequestURI) > URLBytesMax:
+	case len(r.RequestURI) > URLBytesMax, r.URL.RawQuery != "" && strings.Count(r.URL.RawQuery, "&")+1 > QueryKeysMax:
 		return http.StatusRequestURITooLong
-	case r.URL.RawQuery != "" && strings.Count(r.URL.RawQuery, "&")+1 > QueryKeysMax:
-		return http.StatusBadRequest
+	case count > HeadersMax, size > f.o.HeaderBytesMax:
+		return http.StatusRequestHeaderFieldsTooLarge
 	}
 	return 0
 }
