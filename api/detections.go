@@ -91,7 +91,7 @@ type detectionOutput struct{ Body *detection.Detection }
 func (s *server) getDetection(_ context.Context, c *caller, in *detectionInput) (*detectionOutput, error) {
 	d, err := s.detections.Get(c.tenant, in.ID)
 	if err != nil {
-		return nil, err
+		return nil, missing(err, "there is no detection whose id is this or begins so; what is older than the retention is gone")
 	}
 	d.Evidence = full(d.Evidence)
 	return &detectionOutput{d}, nil

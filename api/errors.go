@@ -178,6 +178,14 @@ func faultOf(err error) (answer *Error, internal bool) {
 	return refuse(CodeInternal, ""), true
 }
 
+// missing says what was not found, where that is what err says.
+func missing(err error, message string) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return refuse(CodeNotFound, message)
+	}
+	return err
+}
+
 // codeOfStatus is the code for an error that huma found: of the request's form
 // only, since handlers' errors are of this package.
 func codeOfStatus(status int) Code {
@@ -196,6 +204,9 @@ func codeOfStatus(status int) Code {
 	return CodeInternal
 }
 
+// timeForm is how a time is written.
+const timeForm = "it is not a time of RFC 3339, as 2026-03-01T09:30:00Z"
+
 // translate is huma's transformer: its own errors become those of the table.
 // The values that a request had are left out; they may be secrets.
 func translate(_ huma.Context, _ string, v any) (any, error) {
@@ -211,7 +222,11 @@ func translate(_ huma.Context, _ string, v any) (any, error) {
 		if len(e.Body.Details) == detailsMax {
 			break
 		}
-		e.Body.Details = append(e.Body.Details, Detail{Where: bounded(d.Location), Message: bounded(d.Message)})
+		message := d.Message
+		if strings.HasPrefix(message, "invalid date/time for format") {
+			message = timeForm // huma's own names a layout that only Go knows
+		}
+		e.Body.Details = append(e.Body.Details, Detail{Where: bounded(d.Location), Message: bounded(message)})
 	}
 	if len(e.Body.Details) == 0 && model.Detail != "" {
 		e.Body.Details = []Detail{{Where: "body", Message: bounded(model.Detail)}}

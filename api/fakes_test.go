@@ -378,5 +378,8 @@ func (n *fakeNode) Retry(_ context.Context, _ event.Tenant, q RetryQuery) (Retri
 
 func (n *fakeNode) Backup(_ context.Context, label string) (Backup, error) {
 	n.labels = append(n.labels, label)
-	return Backup{Label: label, Name: "backup-" + label, At: start}, n.err
+	if label == "" {
+		label = "of-now"
+	}
+	return Backup{Label: label, Name: "backup-" + label, Folder: "/data/backups/" + label, At: start}, n.err
 }

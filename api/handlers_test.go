@@ -184,6 +184,40 @@ func TestBackupLabel(t *testing.T) {
 	if e := w.audit.take(); e[len(e)-1].Object != strings.Repeat("a", 64) {
 		t.Errorf("recorded %+v", e[len(e)-1])
 	}
+	// Without a label it is the time's, which the audit log knows too.
+	rec := w.ask("POST", v1+"/backup", "all-write", `{}`)
+	if !strings.Contains(rec.Body.String(), `"label":"of-now"`) || !strings.Contains(rec.Body.String(), `"folder":"/data/backups/of-now"`) {
+		t.Errorf("no label: %d %s", rec.Code, rec.Body)
+	}
+	if e := w.audit.take(); e[len(e)-1].Object != "of-now" {
+		t.Errorf("recorded %+v", e[len(e)-1])
+	}
+	w.node.err = store.ErrConflict
+	if rec := w.ask("POST", v1+"/backup", "all-write", `{"label":"twice"}`); errorOf(t, rec) != CodeConflict || !strings.Contains(rec.Body.String(), `there is a backup \"twice\" already`) {
+		t.Errorf("a label that is taken: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// What is not there is named, and so is how a time is written.
+func TestRefusalsNameTheThing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, c := range []struct{ method, path, want string }{
+		{"GET", "/detections/nosuch", "there is no detection"},
+		{"GET", "/quarantine/nosuch", "no record with this id is in quarantine"},
+		{"POST", "/quarantine/nosuch/retry", "no record with this id is in quarantine"},
+		{"DELETE", "/tokens/nosuch", "there is no token with this id"},
+		{"POST", "/webhooks/nosuch/retry", "no notification with this id"},
+	} {
+		if rec := w.ask(c.method, v1+c.path+"?tenant=alpha", "all-write", ""); errorOf(t, rec) != CodeNotFound || !strings.Contains(rec.Body.String(), c.want) {
+			t.Errorf("%s %s: %d %s", c.method, c.path, rec.Code, rec.Body)
+		}
+	}
+	for _, path := range []string{"/detections?from=yesterday", "/quarantine?to=2026-03-01", "/ledger?from=1"} {
+		if rec := w.ask("GET", v1+path, "alpha-write", ""); errorOf(t, rec) != CodeInvalid || !strings.Contains(rec.Body.String(), "as 2026-03-01T09:30:00Z") {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
 }
 
 func TestTokens(t *testing.T) {

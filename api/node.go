@@ -35,8 +35,8 @@ type Node interface {
 	// read now leave it.
 	Retry(ctx context.Context, t event.Tenant, q RetryQuery) (Retried, error)
 	// Backup writes a copy of all data that can be restored, below the folder
-	// that the configuration names. label fits [BackupLabelPattern]; a label that
-	// is there already is ErrConflict.
+	// that the configuration names. label fits [BackupLabelPattern], or is empty,
+	// which means the time; one that is there already is ErrConflict.
 	Backup(ctx context.Context, label string) (Backup, error)
 }
 
@@ -255,10 +255,12 @@ type RetryFailure struct {
 type Backup struct {
 	Label string `json:"label"`
 	// Name is the copy's folder below the configured one; it is no path.
-	Name  string    `json:"name"`
-	Files int       `json:"files"`
-	Bytes uint64    `json:"bytes"`
-	At    time.Time `json:"at"`
+	Name string `json:"name"`
+	// Folder is its whole path on the server's machine.
+	Folder string    `json:"folder" doc:"The copy's path on the server's machine."`
+	Files  int       `json:"files"`
+	Bytes  uint64    `json:"bytes"`
+	At     time.Time `json:"at"`
 }
 
 // Bounds of questions and answers.

@@ -1,6 +1,12 @@
 package api
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tiercel-io/tiercel/store"
+)
 
 type noInput struct{}
 
@@ -17,7 +23,7 @@ func (s *server) reload(ctx context.Context, _ *caller, _ *noInput) (*reloadOutp
 
 type backupInput struct {
 	Body struct {
-		Label string `json:"label" minLength:"1" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" doc:"Becomes part of the backup's name. It is no path: 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit."`
+		Label string `json:"label,omitempty" minLength:"1" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" doc:"Becomes part of the backup's name. It is no path: 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit. The time unless it is given."`
 	}
 }
 
@@ -26,8 +32,12 @@ type backupOutput struct{ Body Backup }
 func (s *server) backup(ctx context.Context, c *caller, in *backupInput) (*backupOutput, error) {
 	c.object = in.Body.Label
 	b, err := s.node.Backup(ctx, in.Body.Label)
+	if errors.Is(err, store.ErrConflict) {
+		return nil, refuse(CodeConflict, fmt.Sprintf("there is a backup %q already; choose another label, or move it away", in.Body.Label))
+	}
 	if err != nil {
 		return nil, err
 	}
+	c.object = b.Label
 	return &backupOutput{b}, nil
 }

@@ -53,6 +53,9 @@ func (s *server) listQuarantine(_ context.Context, c *caller, in *listQuarantine
 	return &listQuarantineOutput{QuarantinePage{full(page.Entries), page.Next}}, nil
 }
 
+// notQuarantined says that a record is not there.
+const notQuarantined = "no record with this id is in quarantine; it is the whole id, and what was read again or had to make room is gone"
+
 type getQuarantinedInput struct {
 	IDParam
 	Raw string `query:"raw" enum:"0,1" default:"0" doc:"With 1 the answer is the bytes alone."`
@@ -63,7 +66,7 @@ type getQuarantinedInput struct {
 func (s *server) getQuarantined(_ context.Context, c *caller, in *getQuarantinedInput) (*huma.StreamResponse, error) {
 	e, err := s.quarantine.Get(c.tenant, in.ID)
 	if err != nil {
-		return nil, err
+		return nil, missing(err, notQuarantined)
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		if in.Raw == "1" {
@@ -93,7 +96,7 @@ type retryOutput struct{ Body Retried }
 
 func (s *server) retryQuarantined(ctx context.Context, c *caller, in *IDParam) (*retryOutput, error) {
 	if _, err := s.quarantine.Get(c.tenant, in.ID); err != nil {
-		return nil, err
+		return nil, missing(err, notQuarantined)
 	}
 	return s.retry(ctx, c, RetryQuery{IDs: []string{in.ID}, Limit: 1})
 }

@@ -64,9 +64,9 @@ type RuleFiguresList struct {
 
 type ruleStatsOutput struct{ Body RuleFiguresList }
 
-// ruleStats sorts by a figure, then by matches and id, so that equals, of which
-// there are many while costs are small, do not jump about from one look to the
-// next.
+// ruleStats sorts by a figure, then by matches, detections and id, so that
+// equals, of which there are many while costs are small, do not jump about from
+// one look to the next.
 func (s *server) ruleStats(_ context.Context, c *caller, in *ruleStatsInput) (*ruleStatsOutput, error) {
 	rules := s.node.Rules()
 	out := RuleFiguresList{Loaded: len(rules)}
@@ -88,7 +88,7 @@ func (s *server) ruleStats(_ context.Context, c *caller, in *ruleStatsInput) (*r
 		default:
 			by = cmp.Compare(b.CostSeconds, a.CostSeconds)
 		}
-		return cmp.Or(by, cmp.Compare(b.Matches, a.Matches), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(by, cmp.Compare(b.Matches, a.Matches), cmp.Compare(b.Detections, a.Detections), cmp.Compare(a.ID, b.ID))
 	})
 	out.Rules = full(rules[:min(in.Limit, len(rules))])
 	return &ruleStatsOutput{out}, nil

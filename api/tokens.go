@@ -88,7 +88,7 @@ type noOutput struct{}
 
 func (s *server) revokeToken(ctx context.Context, c *caller, in *IDParam) (*noOutput, error) {
 	if err := s.tokens.Revoke(ctx, c.tenant, in.ID); err != nil {
-		return nil, err
+		return nil, missing(err, "there is no token with this id; it is the part between the first two _ of the token")
 	}
 	return &noOutput{}, nil
 }

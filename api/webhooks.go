@@ -34,7 +34,7 @@ func (s *server) listWebhooks(_ context.Context, c *caller, in *webhooksInput) (
 
 func (s *server) retryWebhook(ctx context.Context, c *caller, in *IDParam) (*noOutput, error) {
 	if err := s.webhooks.Retry(ctx, c.tenant, in.ID); err != nil {
-		return nil, err
+		return nil, missing(err, "no notification with this id waits or was given up")
 	}
 	return &noOutput{}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/tiercel-io/tiercel/config"
 	"github.com/tiercel-io/tiercel/engine/segment"
 	"github.com/tiercel-io/tiercel/env"
+	"github.com/tiercel-io/tiercel/report"
 )
 
 // backup writes a copy of the data folder. State comes before the log: what the
@@ -98,6 +99,20 @@ func copyOne(fsys vfs.FS, from, dir, name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// inUse reports whether a server has a data folder open, and by what that is
+// known. A folder without a lock is in nobody's use.
+func inUse(fsys vfs.FS, dir string) (bool, error) {
+	name := fsys.PathJoin(dir, "log", "LOCK")
+	if _, err := fsys.Stat(name); err != nil {
+		return false, nil
+	}
+	lock, err := fsys.Lock(name)
+	if err != nil {
+		return true, err
+	}
+	return false, lock.Close()
+}
+
 // measure counts the files of a folder and their bytes.
 func measure(world env.Env, dir string) (files int, bytes uint64) {
 	names, err := world.FS.List(dir)
@@ -140,7 +155,8 @@ func newBackup(p *process) *cobra.Command {
 			}{label}, &out); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(p.stdout, "%s: %d files, %d bytes, below backups in the server's data folder\n", out.Name, out.Files, out.Bytes)
+			_, err = fmt.Fprintf(p.stdout, "%s: %s, %s, on the server's machine\nCopy it to another disk; 'tiercel restore FOLDER --data NEW' makes a data folder of it\n",
+				report.Clean(out.Folder, 1000), plural(out.Files, "file"), binarySize(out.Bytes))
 			return err
 		},
 	}
@@ -157,7 +173,7 @@ func newRestore(p *process) *cobra.Command {
 		Long: "Restore checks a folder that 'tiercel backup' wrote and copies it to a new data folder, with which\n" +
 			"'tiercel serve' then starts. It never writes over anything.",
 		Example: "  tiercel restore /mnt/backups/before-upgrade --data /var/lib/tiercel",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("the folder of a backup"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var flags []config.Flag
 			if data != "" {
@@ -177,13 +193,17 @@ func newRestore(p *process) *cobra.Command {
 func restore(p *process, from, to string) error {
 	fsys := p.world.FS
 	if _, err := fsys.Stat(fsys.PathJoin(from, versionFile)); err != nil {
-		return &codedError{exitInput, fmt.Errorf("%s is no whole backup: %w", from, err)}
+		return &codedError{exitInput, fmt.Errorf("%s is no whole backup: %w; name the folder that 'tiercel backup' wrote", from, err)}
 	}
-	report, err := segment.Verify(fsys, fsys.PathJoin(from, "log"))
+	// What a server changes meanwhile would be copied half old, half new.
+	if held, err := inUse(fsys, from); held {
+		return usageError("%s is the data folder of a server that runs, and no backup: %v\nMake one with 'tiercel backup', or stop the server", from, err)
+	}
+	found, err := segment.Verify(fsys, fsys.PathJoin(from, "log"))
 	if err != nil {
 		return &codedError{exitInput, err}
 	}
-	for _, d := range report.Damage {
+	for _, d := range found.Damage {
 		fmt.Fprintf(p.stderr, "tiercel: %s\n", d)
 	}
 	if names, err := fsys.List(to); err == nil && len(names) > 0 {
@@ -199,9 +219,9 @@ func restore(p *process, from, to string) error {
 	if err := copyOne(fsys, fsys.PathJoin(from, versionFile), to, versionFile); err != nil {
 		return &codedError{exitInput, err}
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s: %d entries of the log in %d files; start it with 'tiercel serve --data %s'\n", to, report.Entries, report.Segments, to)
-	if err == nil && report.Damages > 0 {
-		return &codedError{exitInput, fmt.Errorf("the log of the backup has %d damaged places; what is sound was restored", report.Damages)}
+	_, err = fmt.Fprintf(p.stdout, "%s: the log has %d entries in %s; start it with 'tiercel serve --data %s'\n", to, found.Entries, plural(found.Segments, "file"), to)
+	if err == nil && found.Damages > 0 {
+		return &codedError{exitInput, fmt.Errorf("the log of the backup has %s; what is sound was restored", plural(found.Damages, "damaged place"))}
 	}
 	return err
 }

@@ -55,7 +55,9 @@ type client struct {
 	base   *url.URL
 	token  string
 	tenant string
-	via    http.RoundTripper
+	// tokenFile is where the token was found, or empty when it was given.
+	tokenFile string
+	via       http.RoundTripper
 }
 
 // connect makes a client from flags and environment; it sends nothing yet.
@@ -70,12 +72,12 @@ func (f *clientFlags) connect(p *process) (*client, error) {
 	if base.Scheme == "http" && !local {
 		return nil, usageError("--server %s would send the token readable by anyone on the way; use https", base.Redacted())
 	}
-	token := strings.TrimSpace(firstOf(f.token, p.getenv("TIERCEL_TOKEN")))
+	token, tokenFile := strings.TrimSpace(firstOf(f.token, p.getenv("TIERCEL_TOKEN"))), ""
 	if token == "" {
 		if !local {
 			return nil, usageError("no token for %s; give one with --token or TIERCEL_TOKEN", base.Redacted())
 		}
-		if token, err = f.localToken(p); err != nil {
+		if token, tokenFile, err = f.localToken(p); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +99,7 @@ func (f *clientFlags) connect(p *process) (*client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &client{base: base, token: token, tenant: f.tenant, via: transport}, nil
+	return &client{base: base, token: token, tenant: f.tenant, tokenFile: tokenFile, via: transport}, nil
 }
 
 func firstOf(texts ...string) string {
@@ -119,9 +121,9 @@ func loopback(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// localToken reads the token that serve left for its own user. It goes to
-// loopback addresses only.
-func (f *clientFlags) localToken(p *process) (string, error) {
+// localToken reads the token that serve left for its own user, and returns the
+// file it was in. It goes to loopback addresses only.
+func (f *clientFlags) localToken(p *process) (token, file string, _ error) {
 	folder := f.data
 	if folder == "" {
 		var environ []string
@@ -132,16 +134,16 @@ func (f *clientFlags) localToken(p *process) (string, error) {
 		}
 		c, _, err := config.Load(p.world.FS, p.getenv(config.FileVariable), environ, nil)
 		if err != nil {
-			return "", usageError("no token: the configuration that names the data folder cannot be used: %v\nGive a token with --token or TIERCEL_TOKEN", err)
+			return "", "", usageError("no token: the configuration that names the data folder cannot be used: %v\nGive a token with --token or TIERCEL_TOKEN", err)
 		}
 		folder = string(c.Data)
 	}
-	name := p.world.FS.PathJoin(folder, cliToken)
-	token, err := readFile(p.world.FS, name)
+	file = p.world.FS.PathJoin(folder, cliToken)
+	token, err := readFile(p.world.FS, file)
 	if err != nil {
-		return "", usageError("no token: %v\nGive one with --token or TIERCEL_TOKEN, or name the server's data folder with --data", err)
+		return "", "", usageError("no token: %v\nGive one with --token or TIERCEL_TOKEN, or name the server's data folder with --data", err)
 	}
-	return strings.TrimSpace(token), nil
+	return strings.TrimSpace(token), file, nil
 }
 
 // request sends a request and returns the answer if it is a good one. The
@@ -191,8 +193,11 @@ func (c *client) request(ctx context.Context, method, path string, query url.Val
 // unreachableAdvice says what to do about a server that does not answer.
 func unreachableAdvice(err error) string {
 	var unknown x509.UnknownAuthorityError
+	var plain tls.RecordHeaderError
 	var op *net.OpError
 	switch {
+	case errors.As(err, &plain):
+		return "\nIt does not speak TLS there; write its address with http://"
 	case errors.As(err, &unknown):
 		return "\nName the authority of its certificate with --ca"
 	case errors.As(err, &op) && op.Op == "dial":
@@ -201,11 +206,17 @@ func unreachableAdvice(err error) string {
 	return ""
 }
 
+// plainToTLS is what net/http answers to a request in clear on a port with TLS.
+const plainToTLS = "HTTP request to an HTTPS server"
+
 // refusal turns an answer that is none into an error with its exit code.
 func (c *client) refusal(answer *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 	var e struct {
 		Error api.ErrorBody `json:"error"`
+	}
+	if c.base.Scheme == "http" && answer.StatusCode == http.StatusBadRequest && bytes.Contains(text, []byte(plainToTLS)) {
+		return &codedError{exitUsage, fmt.Errorf("%s speaks TLS; write its address with https://, and name the authority of its certificate with --ca if the system does not know it", c.base.Redacted())}
 	}
 	if err != nil || json.Unmarshal(text, &e) != nil || e.Error.Code == "" {
 		return &codedError{exitInput, fmt.Errorf("%s answered %s, which is not how Tiercel answers; is this its address?", c.base.Redacted(), report.Clean(answer.Status, 100))}
@@ -217,12 +228,25 @@ func (c *client) refusal(answer *http.Response) error {
 	code := exitInput
 	switch e.Error.Code {
 	case api.CodeUnauthorized:
-		message += "\nGive an admin token with --token or TIERCEL_TOKEN"
+		if c.tokenFile != "" {
+			message += fmt.Sprintf("\nThe token is that of %s: is this the data folder of the server at %s? --data names another folder, --server another server", c.tokenFile, c.base.Redacted())
+		} else {
+			message += "\nGive an admin token with --token or TIERCEL_TOKEN"
+		}
+		code = exitUsage
+	case api.CodeWriteForbidden:
+		message += "\nThis needs an admin token that was made with --write"
+		code = exitUsage
+	case api.CodeAdminRequired:
+		message += "\nThis needs an admin token of all tenants"
 		code = exitUsage
 	case api.CodeTenantRequired:
 		message += "\nChoose one with --tenant"
 		code = exitUsage
-	case api.CodeInvalid, api.CodeWriteForbidden, api.CodeAdminRequired, api.CodeTenantForbidden, api.CodeUnknownTenant:
+	case api.CodeUnknownTenant:
+		message += fmt.Sprintf("\nIt was asked for %q", report.Clean(c.tenant, 80))
+		code = exitUsage
+	case api.CodeInvalid, api.CodeTenantForbidden:
 		code = exitUsage
 	case api.CodeBusy:
 		if wait := answer.Header.Get("Retry-After"); wait != "" {

@@ -315,7 +315,7 @@ func TestDetectionsShow(t *testing.T) {
 	s.says(t, exitDone, want+"\n", "detections", "show", "aa11")
 	s.says(t, exitDone, want+"\n", "detections", "show", "aa")
 	s.says(t, exitDone, want+"      {\n        \"EventID\": 1\n      }\n\n", "detections", "show", "aa11", "--events")
-	s.fails(t, exitInput, "there is no such thing", "detections", "show", "ffff")
+	s.fails(t, exitInput, "there is no detection whose id is this or begins so", "detections", "show", "ffff")
 	s.fails(t, exitUsage, "is no id", "detections", "show", "../status")
 	s.fails(t, exitUsage, "needs the id of a detection", "detections", "show")
 }
@@ -444,11 +444,18 @@ odd  line of a firewall that tries
 	s.node.retried = api.Retried{Tried: 2, Recovered: 2}
 	s.says(t, exitDone, "2 records tried, 2 read now and evaluated, 0 stay\n", "quarantine", "retry", "--source", "edr")
 	s.node.retried = api.Retried{Tried: 1, Failed: []api.RetryFailure{{ID: first, Reason: "unparsed", Detail: "as before"}}}
-	s.says(t, exitFailed, first+" stays: unparsed as before\n1 record tried, 0 read now and evaluated, 1 stay\n", "quarantine", "retry", first)
-	want := []api.RetryQuery{{Source: "edr", Limit: 1000}, {IDs: []string{first}, Limit: 1000}}
+	s.says(t, exitFailed, first+" stays: unparsed, as before\n1 record tried, 0 read now and evaluated, 1 stay\n", "quarantine", "retry", first)
+	// An id that is not there is no success.
+	s.node.retried = api.Retried{Failed: []api.RetryFailure{{ID: "98ea", Reason: "not_found", Detail: "it is not in quarantine"}}}
+	s.says(t, exitFailed, "98ea: no record with this id is in quarantine; 'tiercel quarantine list' shows the whole ids\n0 records tried, 0 read now and evaluated, 0 stay\n", "quarantine", "retry", "98ea")
+	want := []api.RetryQuery{{Source: "edr", Limit: 1000}, {IDs: []string{first}, Limit: 1000}, {IDs: []string{"98ea"}, Limit: 1000}}
 	if diff := cmp.Diff(want, s.node.retries); diff != "" {
 		t.Error(diff)
 	}
+	for _, verb := range []string{"list", "retry"} {
+		s.fails(t, exitUsage, `--reason "unparsd" is unknown; did you mean "unparsed"?`, "quarantine", verb, "--reason", "unparsd")
+	}
+	s.fails(t, exitInput, "no record with this id is in quarantine", "quarantine", "show", "98ea")
 	s.fails(t, exitUsage, "say what to try", "quarantine", "retry")
 	s.fails(t, exitUsage, "exclude each other", "quarantine", "retry", "abc", "--all")
 	s.fails(t, exitUsage, "is no id", "quarantine", "retry", "a/b")
@@ -459,6 +466,7 @@ func TestLiveStats(t *testing.T) {
 	s := newLiveServer(t)
 	s.says(t, exitDone, `tiercel  at http://127.0.0.1:8600, NOT READY, up 0.0s
 
+on average over the last minute
 received       0.0 events/s, 0.00 MB/s
 evaluated      0.0 events/s
 quarantined    0.0 events/s
@@ -486,6 +494,7 @@ nothing measured yet
 	const want = `tiercel 1.2.3 at http://127.0.0.1:8600, NOT READY, up 3h12m
   disk: nearly full
 
+on average over the last minute
 received       1234.5 events/s, 2.50 MB/s
 evaluated      1200.0 events/s
 quarantined    0.1 events/s
@@ -553,6 +562,9 @@ func TestConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := errors.Join(s.fs.MkdirAll("other/access", 0o700), writeFile(s.fs, "other/access/cli-token", "stale\n")); err != nil {
+		t.Fatal(err)
+	}
 	try := func(vars map[string]string, args ...string) (int, string, []string) {
 		p, _, stderr := s.process(append([]string{"detections", "list", "-n", "1"}, args...)...)
 		p.getenv = func(k string) string { return vars[k] }
@@ -577,6 +589,7 @@ func TestConnection(t *testing.T) {
 		"another port":                 {args: []string{"--token", "good", "--server", "http://localhost:99/"}, dial: "localhost:99"},
 		"a server in the environment":  {vars: map[string]string{"TIERCEL_SERVER": "http://[::1]:7", "TIERCEL_TOKEN": "good"}, dial: "[::1]:7"},
 		"no token":                     {code: exitUsage, want: "no token"},
+		"the token of another folder":  {vars: map[string]string{"TIERCEL_DATA": "other"}, code: exitUsage, want: "The token is that of other/access/cli-token: is this the data folder of the server at http://127.0.0.1:8600?", dial: "127.0.0.1:8600"},
 		"a wrong token":                {args: []string{"--token", "bad"}, code: exitUsage, want: "Give an admin token", dial: "127.0.0.1:8600"},
 		"a token with a line feed":     {args: []string{"--token", "a\nb"}, code: exitUsage, want: "was it copied whole"},
 		"plain http to elsewhere":      {args: []string{"--token", "good", "--server", "http://192.0.2.1:8600"}, code: exitUsage, want: "use https"},
@@ -586,7 +599,7 @@ func TestConnection(t *testing.T) {
 		"an address with a password":   {args: []string{"--server", "http://u:p@127.0.0.1"}, code: exitUsage, want: "is not the address of a server"},
 		"a certificate that is none":   {args: []string{"--token", "good", "--ca", "elsewhere/access/cli-token"}, code: exitUsage, want: "holds no certificate"},
 		"an authority that is missing": {args: []string{"--token", "good", "--ca", "nowhere"}, code: exitUsage, want: "--ca"},
-		"a tenant that is unknown":     {args: []string{"--token", "good", "--tenant", "other"}, code: exitUsage, want: "no such tenant", dial: "127.0.0.1:8600"},
+		"a tenant that is unknown":     {args: []string{"--token", "good", "--tenant", "other"}, code: exitUsage, want: `no such tenant` + "\nIt was asked for \"other\"", dial: "127.0.0.1:8600"},
 	} {
 		code, stderr, dialled := try(c.vars, c.args...)
 		if code != c.code || !strings.Contains(stderr, c.want) || strings.Join(dialled, " ") != c.dial {

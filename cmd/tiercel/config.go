@@ -30,6 +30,8 @@ func newConfig(p *process) *cobra.Command {
 type configFlags struct {
 	file, data string
 	set        []string
+	// more are settings that a verb's own flags give.
+	more []config.Flag
 }
 
 func (f *configFlags) register(c *cobra.Command) {
@@ -42,7 +44,7 @@ func (f *configFlags) register(c *cobra.Command) {
 // load makes the configuration. The error is one of config.Faults for what was
 // written.
 func (f *configFlags) load(p *process) (*config.Config, []config.Warning, error) {
-	var flags []config.Flag
+	flags := slices.Clone(f.more)
 	if f.data != "" {
 		flags = append(flags, config.Flag{Name: "--data", Key: "data", Value: f.data})
 	}
@@ -110,8 +112,13 @@ func newConfigCheck(p *process) *cobra.Command {
 		Short: "Say everything that is wrong with a configuration",
 		Long: "Check loads the configuration as the server would: the file, the environment and flags. Each fault\n" +
 			"is one line with its place, what is wrong and what to write. It exits with 1 when there is any.",
-		Example: "  tiercel config check /etc/tiercel/tiercel.yml",
-		Args:    cobra.MaximumNArgs(1),
+		Example: "  tiercel config check /etc/tiercel/tiercel.yaml",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError("config check takes one file; check several one by one")
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if f.file != "" {
@@ -141,10 +148,11 @@ func newConfigShow(p *process) *cobra.Command {
 	var f configFlags
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "show",
-		Short: "Print every setting in force and where it comes from",
-		Long:  "Show prints the configuration that the server would run with. Secrets are masked.",
-		Args:  cobra.NoArgs,
+		Use:     "show",
+		Short:   "Print every setting in force and where it comes from",
+		Long:    "Show prints the configuration that the server would run with. Secrets are masked.",
+		Example: "  tiercel config show -c /etc/tiercel/tiercel.yaml\n  tiercel config show | grep -v '# default'",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := f.must(p)
 			if err != nil {

@@ -25,8 +25,9 @@ func newDemo(p *process) *cobra.Command {
 	var keep bool
 	var seed uint64
 	c := &cobra.Command{
-		Use:   "demo",
-		Short: "Start a server in a temporary folder, attack a made-up company, and watch",
+		Use:     "demo",
+		Example: "  tiercel demo\n  tiercel demo --seed 7 --keep",
+		Short:   "Start a server in a temporary folder, attack a made-up company, and watch",
 		Long: "Demo starts a server as 'tiercel serve' does, in a temporary folder and on ports of its own, sends it two\n" +
 			"hours of a made-up company with ten attacks in them through the Elasticsearch bulk API, as an agent would,\n" +
 			"and prints each detection as it comes, with the reason for it. Nothing leaves this machine.",

@@ -132,10 +132,11 @@ func newDetectionsShow(p *process) *cobra.Command {
 	var connection clientFlags
 	var asJSON, events bool
 	c := &cobra.Command{
-		Use:   "show ID",
-		Short: "Show a detection with its reasons and evidence",
-		Long:  "The id may be shortened as long as no other begins the same way.",
-		Args:  oneID("detections show", "a detection"),
+		Use:     "show ID",
+		Example: "  tiercel detections show 01fd9f20\n  tiercel detections show 01fd9f20 --events",
+		Short:   "Show a detection with its reasons and evidence",
+		Long:    "The id may be shortened as long as no other begins the same way.",
+		Args:    oneID("detections show", "a detection"),
 		RunE: func(c *cobra.Command, args []string) error {
 			server, err := connection.connect(p)
 			if err != nil {
@@ -164,6 +165,17 @@ func oneID(verb, what string) cobra.PositionalArgs {
 			return usageError("%s needs the id of %s\nRun 'tiercel %s --help' for its flags", verb, what, verb)
 		}
 		return checkID(args[0])
+	}
+}
+
+// oneArgument demands exactly one argument, and says what it is.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			verb := strings.TrimPrefix(c.CommandPath(), "tiercel ")
+			return usageError("%s needs one argument, %s\nRun 'tiercel %s --help' for its flags", verb, what, verb)
+		}
+		return nil
 	}
 }
 

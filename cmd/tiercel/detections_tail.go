@@ -56,8 +56,9 @@ func newDetectionsTail(p *process) *cobra.Command {
 	var asJSON, follow, updates bool
 	var last int
 	c := &cobra.Command{
-		Use:   "tail",
-		Short: "Print the newest detections, and those to come",
+		Use:     "tail",
+		Example: "  tiercel detections tail --min-level high\n  tiercel detections tail -n 0 --json | jq -r '[.anchor_time, .rule.title] | @tsv'",
+		Short:   "Print the newest detections, and those to come",
 		Long: "Each detection is printed once, when it fires; --updates prints it again whenever it changes, and\n" +
 			"--json always does. A connection that is lost is made anew, and nothing is missed meanwhile.",
 		Args: cobra.NoArgs,

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,7 +74,8 @@ func newDoctor(p *process) *cobra.Command {
 		Long: "Doctor checks the configuration, the data folder, the disk, the clock and the ports, and asks a server\n" +
 			"that runs for its checks, silent sources and lag. Each line says what to do. It exits with 1 when\n" +
 			"something fails.",
-		Args: cobra.NoArgs,
+		Example: "  tiercel doctor -c /etc/tiercel/tiercel.yaml\n  tiercel doctor --json | jq '.findings[] | select(.state != \"ok\")'",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			d := &doctor{p: p, client: cl}
 			d.run(c.Context(), &f)
@@ -153,7 +155,7 @@ func (d *doctor) folder() {
 		return
 	}
 	free, reserve := config.Bytes(min(usage.AvailBytes, 1<<62)), d.cfg.Log.ReserveBytes
-	text := fmt.Sprintf("%s free, %s held in reserve", mebibytes(free), reserve)
+	text := fmt.Sprintf("%s free, %s held in reserve", binarySize(uint64(free)), binarySize(uint64(reserve)))
 	switch {
 	case free < reserve:
 		d.add(findingFail, "disk", text+"; new data is refused", "make room, or lower log.retention_bytes")
@@ -164,7 +166,17 @@ func (d *doctor) folder() {
 	}
 }
 
-func mebibytes(b config.Bytes) string { return fmt.Sprintf("%d MiB", int64(b)>>20) }
+// binarySize writes a size for a glance: 512 bytes, 12.5 KiB, 61.2 GiB.
+func binarySize(bytes uint64) string {
+	if bytes < 1<<10 {
+		return plural(int(bytes), "byte")
+	}
+	value, unit := float64(bytes)/(1<<10), 0
+	for ; value >= 1023.95 && unit < 4; unit++ {
+		value /= 1 << 10
+	}
+	return strconv.FormatFloat(value, 'f', 1, 64) + " " + [...]string{"KiB", "MiB", "GiB", "TiB", "PiB"}[unit]
+}
 
 // probe writes, syncs and removes a file.
 func probe(fs vfs.FS, name string) error {
@@ -270,7 +282,8 @@ func (d *doctor) server(ctx context.Context) {
 	d.client.data = string(d.cfg.Data)
 	server, err := d.client.connect(d.p)
 	if err != nil {
-		d.add(findingWarn, "server", "it cannot be asked: "+err.Error(), "give an admin token with --token or TIERCEL_TOKEN")
+		what, advice, _ := strings.Cut(err.Error(), "\n")
+		d.add(findingWarn, "server", "it cannot be asked: "+what, firstOf(advice, "give an admin token with --token or TIERCEL_TOKEN"))
 		return
 	}
 	var status api.StatusReport
@@ -280,7 +293,8 @@ func (d *doctor) server(ctx context.Context) {
 		if err.Error() == "" {
 			err = fmt.Errorf("no answer within %s", doctorWait)
 		}
-		d.add(findingFail, "server", err.Error(), "look at its log")
+		what, advice, _ := strings.Cut(err.Error(), "\n")
+		d.add(findingFail, "server", what, firstOf(strings.ReplaceAll(advice, "\n", "; "), "look at its log"))
 		return
 	}
 	d.status(&status)

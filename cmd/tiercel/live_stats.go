@@ -32,10 +32,11 @@ func newLiveStats(p *process) *cobra.Command {
 	var once, asJSON bool
 	var every time.Duration
 	c := &cobra.Command{
-		Use:   "stats",
-		Short: "Show how a server is doing: rates, lag, sources, the rules that cost most",
-		Long:  "On a terminal the view is drawn anew every --interval until it is interrupted; elsewhere it is printed once.",
-		Args:  cobra.NoArgs,
+		Use:     "stats",
+		Example: "  tiercel stats\n  tiercel stats --json | jq .status.sources",
+		Short:   "Show how a server is doing: rates, lag, sources, the rules that cost most",
+		Long:    "On a terminal the view is drawn anew every --interval until it is interrupted; elsewhere it is printed once.",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if every < 100*time.Millisecond || every > time.Hour {
 				return usageError("--interval %s is not between 100ms and 1h", every)
@@ -116,7 +117,8 @@ func (s *liveStats) write(w io.Writer, where string, now time.Time) {
 		}
 	}
 	r := &st.Rates
-	fmt.Fprintf(w, "\n%-14s %.1f events/s, %.2f MB/s\n", "received", r.EventsPerSecond, r.BytesPerSecond/1e6)
+	fmt.Fprint(w, "\non average over the last minute\n")
+	fmt.Fprintf(w, "%-14s %.1f events/s, %.2f MB/s\n", "received", r.EventsPerSecond, r.BytesPerSecond/1e6)
 	fmt.Fprintf(w, "%-14s %.1f events/s\n", "evaluated", r.EvaluatedPerSecond)
 	fmt.Fprintf(w, "%-14s %.1f events/s\n", "quarantined", r.QuarantinedPerSecond)
 	fmt.Fprintf(w, "%-14s %.1f matches/s, %.1f detections/min\n", "found", r.MatchesPerSecond, r.DetectionsPerMinute)
@@ -196,7 +198,7 @@ func (s *liveStats) rules(w io.Writer) {
 	fmt.Fprintf(w, "\n%-8s %10s %12s %12s  %s\n", "cost", "seconds", "matches", "detections", fmt.Sprintf("rule, of %d", s.Rules.Loaded))
 	shown := false
 	for _, r := range s.Rules.Rules {
-		if r.CostSeconds == 0 && r.Matches == 0 {
+		if r.CostSeconds == 0 && r.Matches == 0 && r.Detections == 0 {
 			continue // it was not measured yet
 		}
 		shown = true

@@ -26,9 +26,10 @@ func newPack(p *process) *cobra.Command {
 func newPackList(p *process) *cobra.Command {
 	var f contentFlags
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List packs with the logsources that they feed",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Example: "  tiercel pack list\n  tiercel pack list --packs ./packs",
+		Short:   "List packs with the logsources that they feed",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			set, err := f.packSet(p.world)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tiercel-io/tiercel/api"
+	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/quarantine"
 	"github.com/tiercel-io/tiercel/report"
 )
@@ -30,6 +32,9 @@ func newQuarantine(p *process) *cobra.Command {
 	return c
 }
 
+// reasonNotFound is the API's reason for an id that is not in quarantine.
+const reasonNotFound = "not_found"
+
 const timeLayout = "2006-01-02 15:04:05Z"
 
 func newQuarantineList(p *process) *cobra.Command {
@@ -38,11 +43,15 @@ func newQuarantineList(p *process) *cobra.Command {
 	var limit int
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List records that could not be read, the newest first",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Short:   "List records that could not be read, the newest first",
+		Example: "  tiercel quarantine list --source firewall --since 24h\n  tiercel quarantine list --json | jq -r .reason | sort | uniq -c",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			query := url.Values{}
+			if err := checkReason(reason); err != nil {
+				return err
+			}
 			set(query, "source", source)
 			set(query, "reason", reason)
 			begin, err := since(from, p.world.Clock.Now())
@@ -93,10 +102,20 @@ func newQuarantineList(p *process) *cobra.Command {
 	flags := c.Flags()
 	flags.StringVar(&from, "since", "", "only those that came `since`: 90m, 24h, 7d, a date or a time")
 	flags.StringVar(&source, "source", "", "only those of a source, by `name`")
-	flags.StringVar(&reason, "reason", "", "only those with this `reason`")
+	flags.StringVar(&reason, "reason", "", "only those with this `reason`: "+strings.Join(ingest.Reasons(), ", "))
 	flags.IntVarP(&limit, "limit", "n", 50, "`number` of records")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object a line")
 	return c
+}
+
+// checkReason says what is wrong with the value of --reason: an unknown one
+// would be answered with nothing, as if all were well.
+func checkReason(reason string) error {
+	known := ingest.Reasons()
+	if reason == "" || slices.Contains(known, reason) {
+		return nil
+	}
+	return usageError("--reason %q is unknown%s\nKnown are %s", report.Clean(reason, 80), didYouMean(reason, known), strings.Join(known, ", "))
 }
 
 func quarantineLine(w io.Writer, e *quarantine.Entry, asJSON bool) error {
@@ -227,7 +246,8 @@ func newQuarantineRetry(p *process) *cobra.Command {
 		Use:   "retry [ID...]",
 		Short: "Try records again that could not be read",
 		Long: "Give ids, or choose with --source and --reason, or take --all. What is read now is evaluated and leaves\n" +
-			"quarantine; the rest stays, with the new reason. The exit code is 1 if any stays.",
+			"quarantine; the rest stays, with the new reason. The exit code is 1 if any stays, or is\n" +
+			"not there.",
 		Example: "  tiercel quarantine retry --source firewall --reason unparsed",
 		Args: func(_ *cobra.Command, args []string) error {
 			for _, id := range args {
@@ -238,6 +258,9 @@ func newQuarantineRetry(p *process) *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkReason(reason); err != nil {
+				return err
+			}
 			chosen := source != "" || reason != ""
 			switch {
 			case len(args) == 0 && !chosen && !all:
@@ -267,6 +290,12 @@ func newQuarantineRetry(p *process) *cobra.Command {
 			if err := server.ask(c.Context(), http.MethodPost, "/quarantine/retry", nil, body, &r); err != nil {
 				return err
 			}
+			absent := 0
+			for _, f := range r.Failed {
+				if f.Reason == reasonNotFound {
+					absent++
+				}
+			}
 			if asJSON {
 				text, err := report.JSON(r)
 				if err == nil {
@@ -277,14 +306,18 @@ func newQuarantineRetry(p *process) *cobra.Command {
 				}
 			} else {
 				for _, f := range r.Failed {
-					fmt.Fprintf(p.stdout, "%s stays: %s %s\n", report.Clean(f.ID, 100), report.Clean(f.Reason, 40), report.Clean(f.Detail, 500))
+					if f.Reason == reasonNotFound {
+						fmt.Fprintf(p.stdout, "%s: no record with this id is in quarantine; 'tiercel quarantine list' shows the whole ids\n", report.Clean(f.ID, 100))
+						continue
+					}
+					fmt.Fprintf(p.stdout, "%s stays: %s, %s\n", report.Clean(f.ID, 100), report.Clean(f.Reason, 40), report.Clean(f.Detail, 500))
 				}
 				fmt.Fprintf(p.stdout, "%s tried, %d read now and evaluated, %d stay\n", plural(r.Tried, "record"), r.Recovered, r.Tried-r.Recovered)
 				if r.More {
 					fmt.Fprintln(p.stdout, "there are more; run it again")
 				}
 			}
-			if r.Recovered < r.Tried {
+			if r.Recovered < r.Tried || absent > 0 {
 				return &codedError{exitFailed, nil}
 			}
 			return nil

@@ -30,8 +30,9 @@ func newRuleList(p *process) *cobra.Command {
 	var f contentFlags
 	var output string
 	c := &cobra.Command{
-		Use:   "list [PATH...]",
-		Short: "List rules, the shipped ones or those of files and folders",
+		Use:     "list [PATH...]",
+		Example: "  tiercel rule list\n  tiercel rule list sigma/rules --profile core --output json",
+		Short:   "List rules, the shipped ones or those of files and folders",
 		RunE: func(_ *cobra.Command, args []string) error {
 			f.rules = args
 			res, err := f.load(p.world)

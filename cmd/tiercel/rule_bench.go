@@ -16,8 +16,9 @@ func newRuleBench(p *process) *cobra.Command {
 	var f scanFlags
 	var top int
 	c := &cobra.Command{
-		Use:   "bench PATH...",
-		Short: "Measure what each rule costs on logs",
+		Use:     "bench PATH...",
+		Example: "  tiercel rule bench /var/log --rules sigma/rules --top 10",
+		Short:   "Measure what each rule costs on logs",
 		Long: "Bench scans the logs and times each evaluation of a rule's condition. A rule is evaluated\n" +
 			"only on records that bear one of the texts it needs, so a cost is that of records that\n" +
 			"come close. Reading, routing and the index that all rules share are not in it.",

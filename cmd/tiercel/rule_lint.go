@@ -17,9 +17,10 @@ func newRuleLint(p *process) *cobra.Command {
 	var output string
 	var strict, quiet bool
 	c := &cobra.Command{
-		Use:   "lint [PATH...]",
-		Short: "Check rules; without paths the shipped ones",
-		Long:  "Lint prints what is wrong with rules, with file, line and column and what to write instead.\nErrors refuse a document, warnings do not. docs/reference/lint.md lists the codes.",
+		Use:     "lint [PATH...]",
+		Example: "  tiercel rule lint ./rules --strict\n  tiercel rule lint ./rules --output sarif > lint.sarif",
+		Short:   "Check rules; without paths the shipped ones",
+		Long:    "Lint prints what is wrong with rules, with file, line and column and what to write instead.\nErrors refuse a document, warnings do not. docs/reference/lint.md lists the codes.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			f.rules = args
 			res, err := f.load(p.world)

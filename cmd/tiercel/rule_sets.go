@@ -215,8 +215,9 @@ func pinDifferences(pinned, present map[string]string) []string {
 func newRuleRollback(p *process) *cobra.Command {
 	var f setsFlags
 	c := &cobra.Command{
-		Use:   "rollback NAME",
-		Short: "Go back to the state of a rule set before the current one",
+		Use:     "rollback NAME",
+		Example: "  tiercel rule rollback sigma",
+		Short:   "Go back to the state of a rule set before the current one",
 		Long: "Rollback makes the state before current again, at once and without its source. It can be repeated\n" +
 			fmt.Sprintf("as far as states are kept: %d of each rule set, the current one included.", ruleset.StatesMax),
 		Args: oneSet("rollback"),
@@ -281,9 +282,10 @@ func showRollback(p *process, store *ruleset.Store, from, to ruleset.State, all 
 func newRuleVerify(p *process) *cobra.Command {
 	var f setsFlags
 	c := &cobra.Command{
-		Use:   "verify [NAME]",
-		Short: "Check rule sets and lists against the hashes in the lock file",
-		Args:  cobra.MaximumNArgs(1),
+		Use:     "verify [NAME]",
+		Example: "  tiercel rule verify\n  tiercel rule verify sigma",
+		Short:   "Check rule sets and lists against the hashes in the lock file",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			store, err := ruleset.Open(p.world.FS, f.into)
 			if err != nil {
@@ -333,9 +335,10 @@ func newRuleOverrides(p *process) *cobra.Command {
 	var f setsFlags
 	var file string
 	c := &cobra.Command{
-		Use:   "overrides",
-		Short: "Check the overrides and say how many rules each fits",
-		Args:  cobra.NoArgs,
+		Use:     "overrides",
+		Example: "  tiercel rule overrides",
+		Short:   "Check the overrides and say how many rules each fits",
+		Args:    cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			store, err := ruleset.Open(p.world.FS, f.into)
 			if err != nil {

@@ -120,8 +120,8 @@ func newRoot(p *process) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tiercel",
 		Short: "Find what matters in logs: Sigma rules, exactly and at the speed of reading",
-		Long: "Tiercel reads logs of endpoints, networks and clouds and finds what Sigma rules describe.\n" +
-			"It needs no server and sends nothing anywhere.\n\nDocumentation: " + docsURL,
+		Long: "Tiercel finds what Sigma rules describe in the logs of endpoints, networks and clouds: 'scan' in files,\n" +
+			"'serve' in what agents send, as it comes. It sends nothing to anyone you did not name.\n\nDocumentation: " + docsURL,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,

@@ -32,9 +32,10 @@ func newScenario(p *process) *cobra.Command {
 func newScenarioList(p *process) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the attacks with their stages and ATT&CK techniques",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Example: "  tiercel scenario list",
+		Short:   "List the attacks with their stages and ATT&CK techniques",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				type stage struct {

@@ -201,7 +201,7 @@ func (e *testEvent) post(ctx context.Context, p *process, path, authorization, c
 	}
 	answer, err := via.RoundTrip(req)
 	if err != nil {
-		return 0, nil, fmt.Errorf("no answer from %s: %w%s", e.base.Redacted(), err, strings.ReplaceAll(unreachableAdvice(err), "\n", "; "))
+		return 0, nil, fmt.Errorf("no answer from %s: %w%s", e.base.Redacted(), err, strings.ReplaceAll(unreachableAdvice(err), "\n", ". "))
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, sendAnswerMax))
@@ -221,8 +221,23 @@ func refusedBy(status int, text []byte) error {
 		advice = "; is this Tiercel's address?"
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		advice = "; the server is busy or its disk is full, 'tiercel doctor' says more"
+	case http.StatusBadRequest:
+		if bytes.Contains(text, []byte(plainToTLS)) {
+			advice = " Write --to with https://"
+		}
 	}
-	return fmt.Errorf("answered %d %.200s%s", status, bytes.TrimSpace(text), advice)
+	return fmt.Errorf("answered %d: %.200s%s", status, reasonOf(text), advice)
+}
+
+// reasonOf is the sentence in an answer of one of the protocols that says why a
+// request was refused, or the answer itself where there is none.
+func reasonOf(text []byte) string {
+	var flat struct{ Text, Message string } // HEC and OTLP
+	var nested struct {                     // the bulk API and NDJSON
+		Error struct{ Reason, Message string }
+	}
+	_, _ = json.Unmarshal(text, &flat), json.Unmarshal(text, &nested)
+	return firstOf(nested.Error.Reason, nested.Error.Message, flat.Text, flat.Message, string(bytes.TrimSpace(text)))
 }
 
 func sendElastic(ctx context.Context, p *process, e *testEvent) (string, error) {

@@ -92,6 +92,11 @@ func TestSendTellsRefusals(t *testing.T) {
 		want                   string
 	}{
 		{"elastic", "/_bulk", `{"error":{}}`, 401, "answered 401"},
+		{"elastic", "/_bulk", `{"error":{"root_cause":[{"reason":"no"}],"reason":"unknown token"},"status":401}`, 401, "answered 401: unknown token; is this an ingest token"},
+		{"hec", "/services/collector/event", `{"text":"Invalid token","code":4}`, 403, "answered 403: Invalid token; is this"},
+		{"otlp", "/v1/logs", `{"code":16,"message":"token has expired"}`, 401, "answered 401: token has expired; is this"},
+		{"ndjson", "/v1/ingest/tiercel-send", `{"error":{"code":"token","message":"unknown token"}}`, 401, "answered 401: unknown token; is this"},
+		{"ndjson", "/v1/ingest/tiercel-send", "Client sent an HTTP request to an HTTPS server.\n", 400, "HTTPS server. Write --to with https://"},
 		{"elastic", "/_bulk", `{"errors":true,"items":[{"create":{"status":400}}]}`, 200, "not for one event"},
 		{"elastic", "/_bulk", `{"errors":false,"items":[]}`, 200, "not for one event"},
 		{"elastic", "/_bulk", `{"errors":false,"items":[{"create":{"status":429}}]}`, 200, "the event was answered 429"},

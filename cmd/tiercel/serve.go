@@ -28,6 +28,7 @@ import (
 	"github.com/tiercel-io/tiercel/metric"
 	"github.com/tiercel-io/tiercel/pipeline/stream"
 	"github.com/tiercel-io/tiercel/quarantine"
+	"github.com/tiercel-io/tiercel/report"
 	"github.com/tiercel-io/tiercel/store"
 	"github.com/tiercel-io/tiercel/tracing"
 )
@@ -35,8 +36,9 @@ import (
 // serveFlags are the flags of serve: a way to say without a file what is said
 // most often.
 type serveFlags struct {
-	config, data, listen string
-	rules                []string
+	config configFlags
+	listen string
+	rules  []string
 }
 
 func newServe(p *process) *cobra.Command {
@@ -50,7 +52,12 @@ func newServe(p *process) *cobra.Command {
 		Example: "  tiercel serve\n" +
 			"  tiercel serve --rules sigma/rules --data /var/lib/tiercel\n" +
 			"  tiercel serve --config /etc/tiercel/tiercel.yaml",
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError("serve takes no arguments, and %q is one; a configuration is named with --config, a data folder with --data", report.Clean(args[0], 100))
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := f.load(p)
 			if err != nil {
@@ -59,9 +66,8 @@ func newServe(p *process) *cobra.Command {
 			return serveOn(c.Context(), p, cfg)
 		},
 	}
+	f.config.register(c)
 	flags := c.Flags()
-	flags.StringVarP(&f.config, "config", "c", "", "configuration `file` (default TIERCEL_CONFIG, else none)")
-	flags.StringVar(&f.data, "data", "", "data `folder`")
 	flags.StringVar(&f.listen, "listen", "", "`address` of the main port")
 	flags.StringArrayVarP(&f.rules, "rules", "r", nil, "`path` of a file or folder of Sigma rules; repeatable (default: the shipped rules)")
 	return c
@@ -69,18 +75,14 @@ func newServe(p *process) *cobra.Command {
 
 // load makes the configuration of file, environment and flags.
 func (f *serveFlags) load(p *process) (*config.Config, error) {
-	var flags []config.Flag
-	add := func(name, key, value string) {
-		if value != "" {
-			flags = append(flags, config.Flag{Name: name, Key: key, Value: value})
-		}
+	more := &f.config.more
+	if f.listen != "" {
+		*more = append(*more, config.Flag{Name: "--listen", Key: "http.listen", Value: f.listen})
 	}
-	add("--data", "data", f.data)
-	add("--listen", "http.listen", f.listen)
 	if len(f.rules) > 0 {
-		flags = append(flags, config.Flag{Name: "--rules", Key: "content.rules", Value: yamlList(f.rules)})
+		*more = append(*more, config.Flag{Name: "--rules", Key: "content.rules", Value: yamlList(f.rules)})
 	}
-	cfg, warnings, err := config.Load(p.world.FS, f.config, p.environ, flags)
+	cfg, warnings, err := f.config.load(p)
 	if err != nil {
 		return nil, &codedError{exitUsage, err}
 	}

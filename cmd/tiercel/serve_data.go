@@ -26,29 +26,49 @@ const dataVersion = 1
 
 const versionFile = "VERSION"
 
+// dataAdvice is what to do about a data folder that cannot be used.
+const dataAdvice = "let this user read and write it, or choose another with --data"
+
 // openData makes the data folder, or checks that this binary can read it.
 func openData(fsys vfs.FS, dir string) error {
 	if err := fsys.MkdirAll(dir, 0o700); err != nil {
-		return &codedError{exitInput, fmt.Errorf("make the data folder: %w", err)}
+		return &codedError{exitInput, fmt.Errorf("make the data folder: %w; %s", err, dataAdvice)}
 	}
 	name := fsys.PathJoin(dir, versionFile)
 	f, err := fsys.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return writeDurably(fsys, dir, versionFile, []byte(strconv.Itoa(dataVersion)+"\n"))
+		return beginData(fsys, dir)
 	}
 	if err != nil {
-		return &codedError{exitInput, fmt.Errorf("data folder: %w", err)}
+		return &codedError{exitInput, fmt.Errorf("data folder: %w; %s", err, dataAdvice)}
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 64))
 	if err = errors.Join(err, f.Close()); err != nil {
-		return &codedError{exitInput, fmt.Errorf("data folder: %w", err)}
+		return &codedError{exitInput, fmt.Errorf("data folder: %w; %s", err, dataAdvice)}
 	}
 	found, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	switch {
-	case err != nil:
-		return &codedError{exitInput, fmt.Errorf("%s holds %q and should hold a number; this is no data folder of tiercel, or it is damaged", name, text)}
+	case err != nil, found < 1:
+		return &codedError{exitInput, fmt.Errorf("%s holds %q and should hold the number of a version; this is no data folder of tiercel, or it is damaged: choose another with --data, or restore a backup", name, text)}
 	case found > dataVersion:
 		return &codedError{exitInput, fmt.Errorf("the data folder %s is of version %d and this binary reads up to %d; run the newer binary, or restore a backup made by this one", dir, found, dataVersion)}
+	}
+	return nil
+}
+
+// beginData makes a folder without a version a data folder. One that has parts
+// of a data folder all the same is left alone: it is a copy that was cut short,
+// since a version is written last there, or something else's, as /var with its
+// log.
+func beginData(fsys vfs.FS, dir string) error {
+	for _, part := range []string{"log", "state", "backups"} {
+		if _, err := fsys.Stat(fsys.PathJoin(dir, part)); !errors.Is(err, fs.ErrNotExist) {
+			return &codedError{exitInput, fmt.Errorf("%s has a %q and no file %s: it is no data folder of tiercel, or a restore into it was cut short; "+
+				"choose another with --data, or restore once more into a new one", dir, part, versionFile)}
+		}
+	}
+	if err := writeDurably(fsys, dir, versionFile, []byte(strconv.Itoa(dataVersion)+"\n")); err != nil {
+		return &codedError{exitInput, fmt.Errorf("data folder: %w; %s", err, dataAdvice)}
 	}
 	return nil
 }

@@ -42,8 +42,14 @@ func (s *server) run(ctx context.Context) error {
 	if err == nil {
 		err = s.receivers(parts)
 	}
-	if err == nil {
-		fmt.Fprintf(s.p.stderr, "tiercel %s listens on %s, data in %s\n%s", version, s.addresses["http.listen"], s.cfg.Data, tokens)
+	if err != nil {
+		// They are made and would be shown never.
+		fmt.Fprint(s.p.stderr, tokens)
+	} else {
+		fmt.Fprintf(s.p.stderr, "tiercel %s listens on %s, data in %s\n%s", version, s.url(), s.cfg.Data, tokens)
+		if tokens != "" {
+			fmt.Fprint(s.p.stderr, s.firstSteps())
+		}
 		err = notifyManager(ctx, s.world.Net, s.p.getenv, "READY=1")
 	}
 	if err == nil && s.ready != nil {
@@ -190,7 +196,7 @@ func (s *server) listenAs(p *parts, key, address string, certificate config.TLS,
 	}
 	l, err := s.world.Net.Listen(p.ctx, "tcp", address)
 	if err != nil {
-		return &codedError{exitInput, fmt.Errorf("%s: %w; another program, or another tiercel, may have the port", key, err)}
+		return &codedError{exitInput, fmt.Errorf("%s: %w; another program, or another tiercel, may have the port: end it, or choose another with --set %s=HOST:PORT", key, err, key)}
 	}
 	s.addresses[key] = l.Addr().String()
 	s.logger.Info("listening", "setting", key, "address", s.addresses[key], "tls", certificate.On())
@@ -284,10 +290,29 @@ func (s *server) firstTokens() (string, error) {
 	}
 	return fmt.Sprintf("\nThese tokens are shown once:\n"+
 		"  to see and change   %s\n"+
-		"  to send events      %s   (tenant %s, source %s)\n\n"+
-		"Connect an agent:     tiercel config print-agent filebeat --token TOKEN\n"+
-		"Send a test event:    tiercel send --token TOKEN\n"+
-		"See what is found:    tiercel detections tail\n\n", admin, send, t, defaultSource), nil
+		"  to send events      %s   (tenant %s, source %s)\n\n", admin, send, t, defaultSource), nil
+}
+
+// url is where the main port is reached from this machine.
+func (s *server) url() string {
+	opened := *s.cfg
+	opened.HTTP.Listen = s.addresses["http.listen"]
+	return addressFor(&opened, "api")
+}
+
+// firstSteps are the commands to go on with, as they have to be given for this
+// server: its address and its folder stand in them unless they are the usual.
+func (s *server) firstSteps() string {
+	to, server := "", ""
+	if url := s.url(); url != defaultServer {
+		to, server = " --to "+url, " --server "+url
+	}
+	if s.cfg.Place("data") != (config.Place{}) {
+		server += " --data " + string(s.cfg.Data)
+	}
+	return "Connect an agent:     tiercel config print-agent filebeat" + to + " --token TOKEN\n" +
+		"Send a test event:    tiercel send" + to + " --token TOKEN\n" +
+		"See what is found:    tiercel detections tail" + server + "\n\n"
 }
 
 // writeSecret writes a file for the user alone.

@@ -249,5 +249,5 @@ func (s *server) Backup(_ context.Context, label string) (api.Backup, error) {
 	}
 	files, bytes := measure(s.world, dir)
 	s.logger.Info("backup written", "folder", dir, "files", files, "bytes", bytes)
-	return api.Backup{Label: label, Name: label, Files: files, Bytes: bytes, At: now}, nil
+	return api.Backup{Label: label, Name: label, Folder: dir, Files: files, Bytes: bytes, At: now}, nil
 }

@@ -76,18 +76,13 @@ func (f *tokenFlags) offline(p *process) (*access.Store, *config.Config, event.T
 
 // tokenError gives an error of the store its exit code.
 func tokenError(err error) error {
-	if errors.Is(err, access.ErrInvalid) || errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return &codedError{exitUsage, fmt.Errorf("%w; 'tiercel token list' shows the ids of those there are", err)}
+	case errors.Is(err, access.ErrInvalid):
 		return &codedError{exitUsage, err}
 	}
 	return &codedError{exitInput, err}
-}
-
-// shown is a token of the store as the API shows it.
-func shown(i access.Info) api.TokenInfo {
-	return api.TokenInfo{
-		ID: i.ID, Name: i.Name, Kind: i.Kind, Tenant: i.TenantName, Source: i.Source, Write: i.Write,
-		Created: i.Created, Expires: i.Expires, Revoked: i.Revoked,
-	}
 }
 
 // printNew prints a new token: the token alone on standard output, so that it
@@ -131,7 +126,7 @@ func newTokenCreate(p *process) *cobra.Command {
 			"shown again: only its hash is kept.",
 		Example: "  tiercel token create winlogbeat --source windows --expires 365d\n" +
 			"  tiercel token create dashboard --admin",
-		Args: cobra.ExactArgs(1),
+		Args: oneArgument("a name for the token"),
 		RunE: func(c *cobra.Command, args []string) error {
 			kind := access.KindIngest
 			if admin {
@@ -181,7 +176,7 @@ func newTokenCreate(p *process) *cobra.Command {
 			if err != nil {
 				return tokenError(err)
 			}
-			return f.printNew(p, shown(info), token)
+			return f.printNew(p, tokenInfo(info), token)
 		},
 	}
 	f.register(c)
@@ -207,12 +202,12 @@ func tokenBody(name, kind, source string, write bool, lifetime time.Duration) an
 func newTokenList(p *process) *cobra.Command {
 	var f tokenFlags
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the tokens by their public part",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Short:   "List the tokens by their public part",
+		Example: "  tiercel token list --tenant acme\n  tiercel token list --json | jq -r '.tokens[] | select(.revoked) | .id'",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []api.TokenInfo
-			used := map[string]time.Time{}
 			if f.client.server != "" {
 				server, err := f.client.connect(p)
 				if err != nil {
@@ -233,8 +228,7 @@ func newTokenList(p *process) *cobra.Command {
 					return tokenError(err)
 				}
 				for _, i := range infos {
-					list = append(list, shown(i))
-					used[i.ID] = i.LastUsed
+					list = append(list, tokenInfo(i))
 				}
 			}
 			if f.asJSON {
@@ -242,14 +236,14 @@ func newTokenList(p *process) *cobra.Command {
 				e.SetIndent("", "  ")
 				return e.Encode(api.TokenList{Tokens: append([]api.TokenInfo{}, list...)})
 			}
-			return printTokens(p, list, used)
+			return printTokens(p, list)
 		},
 	}
 	f.register(c)
 	return c
 }
 
-func printTokens(p *process, list []api.TokenInfo, used map[string]time.Time) error {
+func printTokens(p *process, list []api.TokenInfo) error {
 	now := p.world.Clock.Now()
 	day := func(t time.Time) string {
 		if t.IsZero() {
@@ -271,7 +265,7 @@ func printTokens(p *process, list []api.TokenInfo, used map[string]time.Time) er
 			state = "expired"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", report.Clean(i.ID, 40), report.Clean(i.Name, 100), report.Clean(kind, 20), report.Clean(firstOf(i.Tenant, "all"), 64),
-			report.Clean(firstOf(i.Source, "-"), 64), state, day(i.Created), day(i.Expires), day(used[i.ID]))
+			report.Clean(firstOf(i.Source, "-"), 64), state, day(i.Created), day(i.Expires), day(i.LastUsed))
 	}
 	return w.Flush()
 }
@@ -282,7 +276,7 @@ func newTokenRevoke(p *process) *cobra.Command {
 		Use:     "revoke ID",
 		Short:   "End a token at once and for good",
 		Example: "  tiercel token revoke k3v9x2ab",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("the id of a token; 'tiercel token list' shows them"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if f.client.server != "" {
 				server, err := f.client.connect(p)
@@ -325,7 +319,7 @@ func newTokenRotate(p *process) *cobra.Command {
 		Long: "Rotate makes a new token like the old one and prints it. The old one ends at once, or after\n" +
 			"--overlap, so that agents can be changed one by one.",
 		Example: "  tiercel token rotate k3v9x2ab --overlap 7d",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("the id of a token; 'tiercel token list' shows them"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var wait time.Duration
 			if overlap != "" {
@@ -345,7 +339,7 @@ func newTokenRotate(p *process) *cobra.Command {
 			if err != nil {
 				return tokenError(err)
 			}
-			return f.printNew(p, shown(info), token)
+			return f.printNew(p, tokenInfo(info), token)
 		},
 	}
 	f.register(c)

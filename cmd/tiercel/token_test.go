@@ -19,7 +19,7 @@ func TestTokensOfAServer(t *testing.T) {
 		asked = append(asked, r.Method+" "+r.URL.RequestURI()+" "+string(body))
 		switch r.Method {
 		case http.MethodGet:
-			fmt.Fprint(w, `{"tokens":[{"id":"aaaaaaaa","name":"old","kind":"ingest","tenant":"local","source":"s","created":"2026-01-01T00:00:00Z","expires":"2026-01-31T00:00:00Z"},
+			fmt.Fprint(w, `{"tokens":[{"id":"aaaaaaaa","name":"old","kind":"ingest","tenant":"local","source":"s","created":"2026-01-01T00:00:00Z","expires":"2026-01-31T00:00:00Z","last_used":"2026-01-07T00:00:00Z"},
 				{"id":"bbbbbbbb","name":"gone","kind":"admin","created":"2026-01-01T00:00:00Z","revoked":"2026-01-02T00:00:00Z"}]}`)
 		case http.MethodPost:
 			w.WriteHeader(http.StatusCreated)
@@ -54,7 +54,7 @@ func TestTokensOfAServer(t *testing.T) {
 		}
 	}
 	p, stdout, _ := online(t, "token", "list", "--server", s.URL, "--token", "tok")
-	if err := run(context.Background(), p); err != nil || !strings.Contains(stdout.String(), "aaaaaaaa  old   ingest        local   s       expired") || !strings.Contains(stdout.String(), "revoked") {
+	if err := run(context.Background(), p); err != nil || !strings.Contains(stdout.String(), "aaaaaaaa  old   ingest        local   s       expired  2026-01-01  2026-01-31  2026-01-07") || !strings.Contains(stdout.String(), "revoked") {
 		t.Errorf("%v\n%s", err, stdout)
 	}
 }
