@@ -39,8 +39,9 @@ type Record struct {
 	// in. For EVTX it is the binary record, which cannot be read without its
 	// chunk.
 	Raw []byte
-	// Text is the line that a record of text was read from where that is not
-	// Raw: the event's text out of a sender's envelope. It is nil elsewhere.
+	// Text is the line that a record of text or an audit record was read from
+	// where that is not Raw: the event's text out of a sender's envelope. It is
+	// nil elsewhere.
 	Text []byte
 	// Format names the reader that made it: evtx, json, xml, syslog, …
 	Format string

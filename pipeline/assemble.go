@@ -49,7 +49,8 @@ type Piece struct {
 	Options format.Options
 }
 
-// Assembler puts events in parts together. It takes them in the order of the
+// Assembler puts events in parts together, and joins the lines of audit events
+// that came one by one. It takes them in the order of the
 // input, on which alone the outcome depends. When a limit is exceeded the event
 // that has waited longest is given up and counted. It belongs to one goroutine.
 type Assembler struct {
@@ -63,6 +64,7 @@ type Assembler struct {
 
 	frame  event.Tree
 	record event.Record
+	joins  joins
 }
 
 type whole struct {
@@ -76,15 +78,16 @@ type whole struct {
 // NewAssembler makes an assembler. prepare, when not nil, is told of the
 // evaluator that decides wholes before it is used.
 func NewAssembler(e Engine, prepare func(Evaluator)) *Assembler {
-	return &Assembler{engine: e, prepare: prepare, wait: make(map[string]*whole)}
+	return &Assembler{engine: e, prepare: prepare, wait: make(map[string]*whole), joins: newJoins()}
 }
 
-// Reset forgets what waits and returns the number of events that were never
-// completed.
+// Reset forgets what waits, open audit events among it, and returns the number of
+// events in parts that were never completed.
 func (a *Assembler) Reset() int64 {
 	n := a.lost + int64(len(a.wait))
 	clear(a.wait)
 	a.order, a.bytes, a.lost = a.order[:0], 0, 0
+	a.joins = newJoins()
 	return n
 }
 
@@ -187,12 +190,7 @@ func (a *Assembler) evaluate(f *Piece, text []byte) (hits []Hit) {
 			hits, a.eval = nil, nil
 		}
 	}()
-	if a.eval == nil {
-		a.eval = a.engine.Evaluator()
-		if a.prepare != nil {
-			a.prepare(a.eval)
-		}
-	}
+	a.evaluator()
 	if err := a.frame.ParseJSON(f.Part.Tree); err != nil {
 		return nil
 	}
@@ -207,6 +205,17 @@ func (a *Assembler) evaluate(f *Piece, text []byte) (hits []Hit) {
 		return nil
 	}
 	return a.eval.Match()
+}
+
+// evaluator makes sure that there is one.
+func (a *Assembler) evaluator() {
+	if a.eval != nil {
+		return
+	}
+	a.eval = a.engine.Evaluator()
+	if a.prepare != nil {
+		a.prepare(a.eval)
+	}
 }
 
 // copyTree appends the subtree at i of src to dst, with text in place of the

@@ -8,8 +8,9 @@ import (
 	"github.com/tiercel-io/tiercel/store/wire"
 )
 
-// assemblerVersion is the version of an assembler's snapshot.
-const assemblerVersion = 1
+// assemblerVersion is the version of an assembler's snapshot. One of version 1
+// has no audit events.
+const assemblerVersion = 2
 
 // ErrAssembler is returned for a snapshot that cannot be read; what waited for
 // its parts is then lost and must be read again.
@@ -41,7 +42,7 @@ func (a *Assembler) AppendSnapshot(dst []byte) []byte {
 		}
 		dst = wire.AppendTexts(dst, ids)
 	}
-	return dst
+	return a.appendJoins(dst)
 }
 
 // RestoreSnapshot takes in what waited when a snapshot was taken, in place of
@@ -53,7 +54,8 @@ func (a *Assembler) RestoreSnapshot(b []byte) error {
 		index[r.ID] = i
 	}
 	d := wire.Decoder{B: b}
-	if d.Byte() != assemblerVersion {
+	version := d.Byte()
+	if version < 1 || version > assemblerVersion {
 		return ErrAssembler
 	}
 	a.lost = int64(d.Uvarint())
@@ -83,7 +85,7 @@ func (a *Assembler) RestoreSnapshot(b []byte) error {
 		a.order = append(a.order, key)
 		a.bytes += w.bytes
 	}
-	if d.Failed || len(d.B) != 0 {
+	if version > 1 && !a.restoreJoins(&d, index) || d.Failed || len(d.B) != 0 {
 		a.Reset()
 		return ErrAssembler
 	}

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"math"
 	"slices"
 
+	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/rule"
 )
@@ -57,6 +59,9 @@ func (c *collector) end() {
 	}
 	c.records, c.unrouted = 0, 0
 	c.groups.Reset()
+	joined, early := c.parts.Joins()
+	c.stats.Joined += joined
+	c.stats.JoinedEarly += early
 	c.stats.Incomplete += c.parts.Reset()
 	c.stream = nil
 }
@@ -121,6 +126,9 @@ func inOrder(a, b []format.Problem) []format.Problem {
 // record reports a record's hits: of a group, and of an event in parts, each
 // rule once.
 func (c *collector) record(f *found) error {
+	if f.line != nil {
+		return c.line(f)
+	}
 	for _, h := range f.hits {
 		if f.group != 0 && !c.groups.First(f.group, h.Rule) {
 			continue
@@ -148,6 +156,37 @@ func (c *collector) record(f *found) error {
 	}
 	return nil
 }
+
+// line reports the hits of a line of an audit event, and of the events that it
+// completes.
+func (c *collector) line(f *found) error {
+	told, wholes := c.parts.Line(&LinePiece{
+		Line: f.line, Evidence: f.match.Evidence, Source: f.match.Source, Group: f.group, Expected: math.MinInt64,
+	}, f.hits, &c.groups)
+	for _, h := range told {
+		if err := c.hand(f, h, f.match.Event, nil); err != nil {
+			return err
+		}
+	}
+	return c.wholes(wholes)
+}
+
+func (c *collector) wholes(wholes []Whole) error {
+	for i := range wholes {
+		w := &wholes[i]
+		f := found{match: Match{Time: w.Time, TimeQuality: event.TimeParsed, Host: w.Host, Source: w.Source, Evidence: w.Evidence}}
+		for _, h := range w.Hits {
+			if err := c.hand(&f, h, w.Event, w.Parts); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// finish completes what has no more lines to come, behind the last record of a
+// stream.
+func (c *collector) finish() error { return c.wholes(c.parts.Close(&c.groups)) }
 
 func (c *collector) hand(f *found, h Hit, event []byte, parts []Evidence) error {
 	m := f.match

@@ -158,6 +158,10 @@ type Stats struct {
 	// Reassembled is the number of events put together from parts, and
 	// Incomplete of those whose parts were not all there or too large.
 	Reassembled, Incomplete int64
+	// Joined is the number of audit events joined from lines that stood each in
+	// a record of its own, and JoinedEarly of those given up before they were
+	// whole because too many were open.
+	Joined, JoinedEarly int64
 	// Elapsed is the wall-clock time of the scan.
 	Elapsed time.Duration
 }
@@ -206,6 +210,9 @@ type Routed struct {
 	Claimed bool
 	// Part is not nil when the record is one of several parts of one event.
 	Part *Part
+	// Line is not nil when the record is a line of an audit event that came by
+	// itself.
+	Line *Line
 }
 
 // Hit is one rule that a record meets.

@@ -168,7 +168,9 @@ func (e *SigmaEvaluator) ViewNames() []string {
 }
 
 // Route implements [Evaluator]. A record of JSON that no pack knows and that
-// carries a line of a file becomes the record of that line.
+// carries a line of a file becomes the record of that line. A joined audit event
+// made of a text of several lines has no views: the lines are joined once all of
+// them have come.
 func (e *SigmaEvaluator) Route(rec *event.Record) Routed {
 	e.views, e.pack = e.session.Route(rec, e.reader)
 	if e.pack == nil && e.carried.open(rec) {
@@ -178,6 +180,12 @@ func (e *SigmaEvaluator) Route(rec *event.Record) Routed {
 		return Routed{}
 	}
 	routed := Routed{Claimed: true}
+	if rec.Group != 0 {
+		var several bool
+		if routed.Line, several = lineOf(rec); several {
+			e.views = nil
+		}
+	}
 	for _, v := range e.views {
 		if s := e.sigma.scripts[v]; s != nil {
 			routed.Part = e.script(s)

@@ -250,6 +250,9 @@ func (s *scan) collect(col *collector) error {
 				s.release(t)
 			}
 			st.collected.Store(true)
+			if failed == nil {
+				keep(col.finish())
+			}
 			if st.failed != nil {
 				col.problems(st.path, st.format.Name, []format.Problem{*st.failed}, 1)
 			}

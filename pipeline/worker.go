@@ -35,12 +35,13 @@ func (r *result) reset() {
 	*r = result{found: r.found[:0], problems: r.problems[:0]}
 }
 
-// found is a record with hits, or one that is a part of an event.
+// found is a record with hits, or one that is a part or a line of an event.
 type found struct {
 	match Match // what the matches of the record have in common
 	group uint64
 	hits  []Hit
 	part  *Part
+	line  *Line
 	// options are those of the record's source, for a record with a part.
 	options format.Options
 }
@@ -155,7 +156,7 @@ func (w *worker) record(rec *event.Record) {
 		return
 	}
 	hits := w.eval.Match()
-	if len(hits) == 0 && routed.Part == nil {
+	if len(hits) == 0 && routed.Part == nil && routed.Line == nil {
 		return
 	}
 	if p := routed.Part; p != nil {
@@ -171,10 +172,12 @@ func (w *worker) record(rec *event.Record) {
 				ID:      event.EventID(event.LocalTenant, s.path, event.FilePosition(s.fingerprint, rec.Offset)),
 				RawHash: sha256.Sum256(rec.Raw),
 			},
-			Event: EventJSON(rec),
 		},
-		group: rec.Group, hits: hits, part: routed.Part, options: s.options,
+		group: rec.Group, hits: hits, part: routed.Part, line: routed.Line, options: s.options,
 	})
+	if len(hits) > 0 {
+		r.found[len(r.found)-1].match.Event = EventJSON(rec)
+	}
 }
 
 // EventJSON returns a copy of the record as one line of JSON: its very bytes

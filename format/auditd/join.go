@@ -35,6 +35,7 @@ type Open[T any] struct {
 
 	stamp stamp
 	ended bool // its EOE came
+	last  bool // what came last is PROCTITLE
 	done  bool // it was handed out
 }
 
@@ -43,6 +44,19 @@ func (e *Open[T]) Time() int64 { return e.stamp.millis }
 
 // Ended reports whether the line that ends the event came.
 func (e *Open[T]) Ended() bool { return e.ended }
+
+// Last reports whether the newest line is PROCTITLE, the one that the kernel
+// writes last but for EOE, which daemons leave out of their logs
+// (audit_log_exit in kernel/auditsc.c). The event stays open all the same.
+func (e *Open[T]) Last() bool { return e.last }
+
+// Records is the number of lines besides EOE.
+func (e *Open[T]) Records() int {
+	if e.ended {
+		return e.Lines - 1
+	}
+	return e.Lines
+}
 
 // Joiner brings the lines of one log together that belong to one event, by the
 // rules of the package. What it does depends on the lines and their order alone.
@@ -53,6 +67,15 @@ type Joiner[T any] struct {
 	queue  []*Open[T] // by age; those that are done are left out later
 	free   []*Open[T]
 	bytes  int
+	early  int64
+}
+
+// Early returns how many events were handed out since the last call, though they
+// could have had more lines, because too much was open or they were too large.
+func (j *Joiner[T]) Early() int64 {
+	n := j.early
+	j.early = 0
+	return n
 }
 
 // NewJoiner returns a Joiner. finish is called with each event that is complete,
@@ -99,10 +122,12 @@ func (j *Joiner[T]) Take(line []byte) (e *Open[T], at int, ok bool) {
 	}
 	e = j.byID[id]
 	if e != nil && (e.Lines >= linesMax || len(e.Data)+len(line) >= event.RecordBytesMax) {
+		j.early++
 		j.Finish(e)
 		e = nil
 	}
 	for len(j.byID) > 0 && (j.bytes+len(line) > openBytesMax || e == nil && len(j.byID) >= openMax) {
+		j.early++
 		j.FinishOldest()
 		e = j.byID[id]
 	}
@@ -112,7 +137,7 @@ func (j *Joiner[T]) Take(line []byte) (e *Open[T], at int, ok bool) {
 	at = len(e.Data)
 	e.Data = append(append(e.Data, line...), '\n')
 	e.Lines++
-	e.ended = string(h.kind) == "EOE"
+	e.ended, e.last = string(h.kind) == "EOE", string(h.kind) == "PROCTITLE"
 	j.bytes += len(line) + 1
 	return e, at, true
 }

@@ -30,6 +30,9 @@ func TestJoinerBytes(t *testing.T) {
 	}
 	for j.FinishOldest() {
 	}
+	if n := j.Early(); n < 80 || n > int64(lines) || j.Early() != 0 {
+		t.Errorf("%d events were given up early", n)
+	}
 	if finished != lines || j.bytes != 0 || j.Len() != 0 {
 		t.Errorf("%d of %d lines came out, %d bytes and %d events are left", finished, lines, j.bytes, j.Len())
 	}

@@ -20,7 +20,11 @@ type lineFields struct {
 	from, to int
 }
 
+// Joined returns a parser of frames that gives their joined records alone.
+func Joined() format.Parser { return &parser{joined: true} }
+
 type parser struct {
+	joined bool // nothing but the joined record is wanted
 	rec    event.Record
 	fields []pair
 	lines  []lineFields
@@ -62,8 +66,10 @@ func (p *parser) Parse(b *format.Block, f format.Frame, emit func(*event.Record)
 			if string(h.kind) != "EOE" {
 				lastLines++
 			}
-			if err := p.emitLine(emit); err != nil && firstErr == nil {
-				firstErr = err
+			if !p.joined {
+				if err := p.emitLine(emit); err != nil && firstErr == nil {
+					firstErr = err
+				}
 			}
 		} else if firstErr == nil {
 			firstErr = errNotAudit

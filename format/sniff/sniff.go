@@ -58,9 +58,10 @@ func New(o format.Options) *Reader {
 }
 
 // Read calls emit for each record in s, usually one. Record.Raw is the part of
-// s that it was read from, and Record.Text too for text and syslog, so that the
-// caller may make Raw the whole envelope. The record borrows s and is reused
-// after emit returns. An error says why what is left of s is no record.
+// s that it was read from, and Record.Text too for text, syslog and audit
+// records, so that the caller may make Raw the whole envelope. The record
+// borrows s and is reused after emit returns. An error says why what is left of
+// s is no record.
 func (r *Reader) Read(s []byte, emit func(*event.Record)) error {
 	trimmed := bytes.TrimLeft(s, " \t\r\n\x00")
 	if object := bytes.TrimLeft(bytes.TrimPrefix(trimmed, []byte("@cee:")), " "); len(object) > 0 && object[0] == '{' {
@@ -132,10 +133,14 @@ func (r *Reader) parse(p format.Parser, s []byte, emit func(*event.Record)) erro
 // which the splitter of audit logs tells apart.
 func (r *Reader) audit(s []byte, emit func(*event.Record)) error {
 	s = bytes.TrimRight(s, "\r\n\x00 ")
-	if bytes.IndexByte(s, '\n') < 0 {
-		return r.parse(r.auditd, s, emit)
+	read := func(rec *event.Record) {
+		rec.Text = rec.Raw
+		emit(rec)
 	}
-	return r.split(auditdFormat, r.auditd, s, emit)
+	if bytes.IndexByte(s, '\n') < 0 {
+		return r.parse(r.auditd, s, read)
+	}
+	return r.split(auditdFormat, r.auditd, s, read)
 }
 
 // split reads a text of several records; the first error is returned behind

@@ -45,6 +45,9 @@ type output struct {
 type feed struct {
 	partition store.Partition
 	source    *Source
+	// since is the first offset whose section is for the scope that the source
+	// has; it changes only while the feed is opened.
+	since int64
 
 	// Owned by the scheduler, under its lock:
 	next, head int64 // the next offset to hand out, and the log's
@@ -63,6 +66,8 @@ type feed struct {
 	groups    pipeline.Groups
 	sequences *health.Sequences
 	collected int64 // the next offset
+	// written is the next offset whose section is not in the log yet.
+	written int64
 
 	version    Version   // of the content behind all that is in the log
 	snapshotAt time.Time // when the last was taken
@@ -125,6 +130,11 @@ func (f *feed) collect(t *task, contents func(Version) (*Content, error)) (*Sect
 	if f.sequences != nil && s.Received > 0 {
 		f.gaps(s)
 	}
+	f.joined(f.assembler.Before(f.watermark, &f.groups), s, 0)
+	if s.Last {
+		f.joined(f.assembler.Close(&f.groups), s, 0)
+	}
+	s.Counts.Matches = uint64(len(s.Hits))
 	s.Watermark = f.watermark
 	f.collected = t.through
 	f.backlog.done(t.through)
@@ -230,6 +240,10 @@ func (f *feed) batch(t *task, s *Section) {
 			}
 			s.hit(at, rules[h.Rule].ID, h, f.content)
 		}
+		if r.line != nil {
+			f.line(r, s, out)
+			continue
+		}
 		for _, h := range r.hits {
 			if r.group != 0 && !f.groups.First(r.group, h.Rule) {
 				continue
@@ -261,9 +275,46 @@ func (f *feed) batch(t *task, s *Section) {
 			s.hit(len(s.Evidence)-1, rules[h.Rule].ID, h, f.content)
 		}
 	}
-	c.Matches = uint64(len(s.Hits))
 	if len(out.times) > 0 {
 		f.advance(out.newest)
+	}
+}
+
+// line takes in a line of an audit event.
+func (f *feed) line(r *foundRecord, s *Section, out *outcome) {
+	from := out.batch.Peer
+	if file := out.batch.File; file != nil {
+		from = string(file.Fingerprint[:])
+	} else if r.line.Host != "" {
+		from = "" // a machine may come by several ways
+	}
+	told, wholes := f.assembler.Line(&pipeline.LinePiece{
+		Line: r.line, Evidence: pipeline.Evidence{ID: r.evidence.ID, RawHash: r.evidence.RawHash}, Source: r.source,
+		From: from, Seq: r.evidence.Seq, Group: r.group, Expected: f.watermark,
+	}, r.hits, &f.groups)
+	if len(told) > 0 {
+		s.Evidence = append(s.Evidence, r.evidence)
+		for _, h := range told {
+			s.hit(len(s.Evidence)-1, f.content.Sigma.Rules()[h.Rule].ID, h, f.content)
+		}
+	}
+	f.joined(wholes, s, r.evidence.Index)
+}
+
+// joined adds the hits of audit events that the record at an index completed.
+func (f *feed) joined(wholes []pipeline.Whole, s *Section, index int) {
+	for i := range wholes {
+		w := &wholes[i]
+		kept, dropped := f.source.keep(w.Event)
+		s.Counts.DroppedBytes += dropped
+		e := Evidence{ID: w.ID, RawHash: w.RawHash, Index: index, Time: w.Time.UnixMicro(), Seq: w.Seq, Host: w.Host, Kind: w.Kind, Event: kept}
+		for _, p := range w.Parts {
+			e.Parts = append(e.Parts, p.ID)
+		}
+		s.Evidence = append(s.Evidence, e)
+		for _, h := range w.Hits {
+			s.hit(len(s.Evidence)-1, f.content.Sigma.Rules()[h.Rule].ID, h, f.content)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ type outcome struct {
 	newest int64
 }
 
-// foundRecord is a record with hits, or one that is a part of an event.
+// foundRecord is a record with hits, or one that is a part or a line of an event.
 type foundRecord struct {
 	evidence Evidence
 	source   pipeline.Source
@@ -49,6 +49,7 @@ type foundRecord struct {
 	group    uint64
 	hits     []pipeline.Hit
 	part     *pipeline.Part
+	line     *pipeline.Line
 	options  format.Options
 }
 
@@ -312,6 +313,9 @@ func (w *worker) unread(index int, raw []byte, reason, detail string, size int) 
 func (w *worker) record(rec *event.Record) {
 	out, b := w.out, &w.out.batch
 	w.records++
+	if b.File == nil && rec.Text == nil && rec.Format == "auditd" {
+		rec.Text = rec.Raw // what is not of a file may have lines elsewhere
+	}
 	routed := w.eval.Route(rec)
 	if !routed.Claimed {
 		out.unrouted++
@@ -336,7 +340,7 @@ func (w *worker) record(rec *event.Record) {
 		return
 	}
 	hits := w.eval.Match()
-	if len(hits) == 0 && routed.Part == nil {
+	if len(hits) == 0 && routed.Part == nil && routed.Line == nil {
 		return
 	}
 	if p := routed.Part; p != nil {
@@ -349,9 +353,11 @@ func (w *worker) record(rec *event.Record) {
 			Host: w.eval.Host(), Kind: w.eval.Kind(),
 		},
 		source: pipeline.Source{Format: rec.Format, Record: rec.RecordID, Line: rec.Line, Offset: rec.Offset},
-		time:   rec.Time, quality: rec.TimeQuality, group: rec.Group, hits: hits, part: routed.Part, options: w.options,
+		time:   rec.Time, quality: rec.TimeQuality, group: rec.Group, hits: hits, part: routed.Part, line: routed.Line, options: w.options,
 	}
-	f.evidence.Event = w.kept(rec)
+	if len(hits) > 0 || routed.Line == nil {
+		f.evidence.Event = w.kept(rec)
+	}
 	out.found = append(out.found, f)
 }
 
