@@ -78,8 +78,8 @@ func TestTableShowsNoControlCharacters(t *testing.T) {
 	m.TimeQuality = event.TimeAssumedYear
 	got := write(t, "table", Options{}, m)
 	want := `2026-03-01 09:00:00Z (assumed-year)  critical       </script><script>alert(1)</script>
-    on <img src=x onerror=alert(1)>, a.log, line 3
-    A      x  y
+    on <img src=x onerror=alert(1)>, a␛[31m.log, line 3
+    A      x␛]0;title�  y
     B      </script>
     A      z
     (any)  key
@@ -277,13 +277,13 @@ func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain":                        "plain",
 		"a\nb\tc\r":                    "a b c ",
-		"\x1b[1;31mred\x1b[0m":         "red",
-		"\x1b]8;;http://x\x1b\\link":   "link",
-		"\x1b]0;title":                 "",
-		"\x1bPdata\x1b\\x":             "x",
-		"\u009b31mx":                   "x",
-		"\x1b":                         "",
-		"\x1bé":                        "é",
+		"\x1b[1;31mred\x1b[0m":         "␛[1;31mred␛[0m",
+		"\x1b]8;;http://x\x1b\\link":   "␛]8;;http://x␛\\link",
+		"\x1b]0;title":                 "␛]0;title",
+		"\x1bPdata\x1b\\x":             "␛Pdata␛\\x",
+		"\u009b31mx":                   "\uFFFD31mx",
+		"\x1b":                         "␛",
+		"\x1bé":                        "␛é",
 		"a\x00b\x7fc":                  "a\uFFFDb\uFFFDc",
 		"left\u202eright\u2066":        "left\uFFFDright\uFFFD",
 		"zero\u200bwidth":              "zero\uFFFDwidth",
@@ -296,7 +296,8 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// Whatever the text, nothing that a terminal acts on is left.
+// Whatever the text, nothing that a terminal acts on is left, and nothing that
+// can be read is lost.
 func TestCleanIsCleanForAnyText(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -308,6 +309,15 @@ func TestCleanIsCleanForAnyText(t *testing.T) {
 		}
 		if n := len([]rune(out)); n > 51 {
 			t.Fatalf("%d characters", n)
+		}
+		whole, given := []rune(Clean(in, len(in))), []rune(in)
+		if len(whole) != len(given) {
+			t.Fatalf("%q becomes %q", in, string(whole))
+		}
+		for i, r := range given {
+			if unicode.IsGraphic(r) && whole[i] != r {
+				t.Fatalf("%q becomes %q", in, string(whole))
+			}
 		}
 	})
 }

@@ -309,7 +309,7 @@ func TestDetectionsShow(t *testing.T) {
     rule         rule-1 (rule)
 
     evidence 1 of 1, 2026-11-22 10:00:30Z, on WS01
-      CommandLine  vssadmin delete shadows
+      CommandLine  vssadmin delete␛[2J shadows
       event e1
 `
 	s.says(t, exitDone, want+"\n", "detections", "show", "aa11")
@@ -416,7 +416,7 @@ func TestQuarantineVerbs(t *testing.T) {
 	s.says(t, exitDone, one+two+"2 records\n", "quarantine", "list")
 	s.says(t, exitDone, two+"1 record\n", "quarantine", "list", "--source", "edr")
 	s.says(t, exitDone, one+"1 record\n", "quarantine", "list", "--reason", "unparsed", "--since", "30m")
-	// Escape sequences of the record do not reach the terminal.
+	// Escape sequences of the record do not reach the terminal, and can be read.
 	s.says(t, exitDone, `record     `+first+`
 reason     unparsed
            no header at byte 0
@@ -428,7 +428,7 @@ place      local/events/firewall/0, offset 7, record 0
 size       39 bytes
 sha256     `+fmt.Sprintf("%x", sha256.Sum256([]byte(oddLine)))+`
 
-odd  line of a firewall that tries
+odd ␛[2J line of a firewall that tries
 `, "quarantine", "show", first)
 	p, stdout, _ := s.process("quarantine", "show", second)
 	if err := run(t.Context(), p); err != nil || !strings.Contains(stdout.String(), "size       5000 bytes, of which 8 are kept") || !strings.Contains(stdout.String(), "00000000  00 01 62 69 6e 61 72 79                           |..binary|") {
@@ -501,7 +501,7 @@ quarantined    0.1 events/s
 found          3.0 matches/s, 4.0 detections/min
 
 source                               events/s       MB/s        lag   last event
-local/firewall                            0.0       0.00       0.0s     3h0m ago  SILENT, 2 rules blind  UNACCOUNTED -1
+local/fire␛[2Jwall                        0.0       0.00       0.0s     3h0m ago  SILENT, 2 rules blind  UNACCOUNTED -1
 local/edr                              1000.0       2.00       0.2s     2.0s ago
 local/idle                                0.0       0.00       0.0s        never
 
