@@ -232,7 +232,8 @@ func (s *server) chooseTenant(r *route, name string, c *caller) *Error {
 	return nil
 }
 
-// readBody reads the whole body, so that a handler never waits for a client.
+// readBody reads the whole body, so that a handler never waits for a client, and
+// refuses one that could be read in two ways.
 func (s *server) readBody(r *route, w http.ResponseWriter, req *http.Request) *Error {
 	if req.ContentLength > r.bodyMax {
 		return refuse(CodeTooLarge, fmt.Sprintf("the body is larger than the %d bytes that this route takes", r.bodyMax))
@@ -254,7 +255,7 @@ func (s *server) readBody(r *route, w http.ResponseWriter, req *http.Request) *E
 	// A deadline that passes while the handler works would end the request.
 	_ = control.SetReadDeadline(time.Time{})
 	req.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
+	return strict(body)
 }
 
 // fail writes an error, unless the answer has begun.

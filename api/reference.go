@@ -13,7 +13,7 @@ func Reference() string {
 	b.WriteString("The whole of it is described by [openapi.json](openapi.json), which a server serves at `/api/openapi.json`.\n\n" +
 		"Every other request carries `Authorization: Bearer TOKEN` with an admin token. A token of one tenant sees that tenant only. A token of\n" +
 		"all tenants chooses one with `?tenant=NAME`, which may be left out where the configuration has just one, and where the table says\n" +
-		"`any`. Unknown query keys and JSON keys are refused. Times are RFC 3339; names end in their unit.\n\n" +
+		"`any`. Unknown query keys and JSON keys are refused, and so are keys in other letters or given twice and text that is not Unicode. Times are RFC 3339; names end in their unit.\n\n" +
 		"## Routes\n\n" +
 		"`read` is for every admin token, `write` for those that may change something, `admin` for those of them that are for all tenants. A body\n" +
 		"has at most as many bytes as the table says; beyond that the answer is 413.\n\n" +

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -304,6 +305,23 @@ func TestStrictKeys(t *testing.T) {
 			}
 			if rec.Body.Len() > 20_000 {
 				t.Errorf("body %.40q: an answer of %d bytes", body, rec.Body.Len())
+			}
+		}
+		// What one decoder reads in one way and another in another.
+		key, _, _ := strings.Cut(s.body[strings.Index(s.body, `"`)+1:], `"`)
+		for name, body := range map[string]string{
+			"twice":              strings.Replace(s.body, "{", `{"`+key+`":null,`, 1),
+			"twice, with escape": strings.Replace(s.body, "{", fmt.Sprintf(`{"\u%04x%s":null,`, key[0], key[1:]), 1),
+			"another case":       strings.Replace(s.body, `"`+key+`"`, `"`+strings.ToUpper(key[:1])+key[1:]+`"`, 1),
+			"no UTF-8":           strings.Replace(s.body, `"`+key, "\"\xff"+key, 1),
+			"half a pair":        strings.Replace(s.body, `"`+key, `"\ud800`+key, 1),
+			"trailing":           s.body + " x",
+		} {
+			if body == s.body {
+				t.Fatalf("%s changes nothing of %s", name, body)
+			}
+			if rec := w.ask(r.method, s.target(""), s.token, body); errorOf(t, rec) != CodeInvalid {
+				t.Errorf("%s: %s: %d %s", name, body, rec.Code, rec.Body)
 			}
 		}
 		req := request(r.method, s.target(""), s.token, s.body)
