@@ -65,6 +65,13 @@ func FuzzRestoreAssembler(f *testing.F) {
 	a := NewAssembler(newFakeEngine(), nil)
 	a.Add(part("a", 1, 3, "x"))
 	f.Add(a.AppendSnapshot(nil))
+	var g Groups
+	for i, line := range auditEvent("node=n ", 1795314000000, 7, true, 2, false) {
+		p := bare(fmt.Sprint("web-", i%2), line)
+		p.Beside = []byte(`{"carrier":{"n":1}}`)
+		a.Line(p, []Hit{{Rule: i % 4}}, &g)
+	}
+	f.Add(a.AppendSnapshot(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a := NewAssembler(newFakeEngine(), nil)
 		if err := a.RestoreSnapshot(data); err != nil {
@@ -77,6 +84,11 @@ func FuzzRestoreAssembler(f *testing.F) {
 			t.Fatal("what was restored cannot be restored again")
 		}
 		var g Groups
+		a.Close(&g)
+		if a.joins.bytes != 0 || len(a.joins.machines) != 0 {
+			t.Fatalf("%d bytes and %d machines are left", a.joins.bytes, len(a.joins.machines))
+		}
+		g.Reset()
 		g.RestoreSnapshot(&wire.Decoder{B: data}, newFakeEngine())
 	})
 }

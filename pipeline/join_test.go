@@ -129,7 +129,7 @@ func drawLogs(t *rapid.T) (hosts []string, logs [][]string, lines []string, from
 }
 
 // told is what must be the same of a match however its lines came.
-func told(t interface{ Fatal(...any) }, m *Match) string {
+func told(t failing, m *Match) string {
 	var tree map[string]any
 	if err := json.Unmarshal(m.Event, &tree); err != nil {
 		t.Fatal(err)
