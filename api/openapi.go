@@ -27,7 +27,7 @@ func humaConfig() huma.Config {
 				Description: "Detections, quarantine, ledger and operation of a running Tiercel.\n\n" +
 					"Every request but for this document carries `Authorization: Bearer TOKEN`. A token of one tenant sees that tenant only; " +
 					"a token of all tenants chooses one with `?tenant=NAME`, which may be left out where the configuration has just one. " +
-					"Unknown query keys and JSON keys are refused. Times are RFC 3339; names end in their unit.",
+					"Unknown query keys and JSON keys are refused, and so are keys in other letters or given twice and text that is not Unicode. Times are RFC 3339; names end in their unit.",
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Components: &huma.Components{
