@@ -528,6 +528,15 @@ func (e *Engine) Watermark(source int, micros int64, s Sink) {
 	e.moveTo(least, s)
 }
 
+// Heard returns the last watermark that a source told, in microseconds since
+// 1970, or the least number that there is when it told none.
+func (e *Engine) Heard(source int) int64 {
+	if w, ok := e.sources[source]; ok {
+		return w
+	}
+	return never
+}
+
 // Close tells that nothing will come any more: everything is decided.
 func (e *Engine) Close(s Sink) { e.moveTo(forever, s) }
 

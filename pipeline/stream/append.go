@@ -80,6 +80,9 @@ func (n *Node) drain(ctx context.Context) (bool, error) {
 	}
 	for i := range taken {
 		d := &taken[i]
+		d.feed.mu.Lock()
+		d.feed.written = d.through
+		d.feed.mu.Unlock()
 		n.scheduler.written(d.feed, d.outputs)
 		if d.snapshot == nil {
 			continue

@@ -16,7 +16,7 @@ func (n *Node) work(context.Context) error {
 			return nil
 		}
 		t.started = n.clock.Now()
-		if err := n.evaluate(w, t); err != nil {
+		if err := n.evaluate(w, t, func() { n.scheduler.loaded(t) }); err != nil {
 			return err
 		}
 		n.traceEvaluated(t)
@@ -27,8 +27,8 @@ func (n *Node) work(context.Context) error {
 	}
 }
 
-// evaluate reads and evaluates one entry.
-func (n *Node) evaluate(w *worker, t *task) error {
+// evaluate reads and evaluates one entry. loaded is called once it is read.
+func (n *Node) evaluate(w *worker, t *task, loaded func()) error {
 	f := t.feed
 	page, err := n.log.Read(f.partition, t.offset, 1)
 	if err != nil {
@@ -47,12 +47,12 @@ func (n *Node) evaluate(w *worker, t *task) error {
 		}
 		n.logger.Error("an entry of the log cannot be read; its records are lost and counted as damaged", "partition", f.partition.String(), "offset", t.offset, "records", t.records, "why", t.damaged)
 		n.cfg.Metrics.LogDamaged.Inc()
-		n.scheduler.loaded(t)
+		loaded()
 		return nil
 	}
 	e := &page.Entries[0]
 	t.bytes = len(e.Payload)
-	n.scheduler.loaded(t)
+	loaded()
 	if t.meta, err = ingest.ParseMeta(e.Meta); err == nil && t.meta.Kind == ingest.KindBatch {
 		t.payload = e.Payload
 		t.out = &outcome{newest: never}

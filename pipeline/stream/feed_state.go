@@ -9,8 +9,8 @@ import (
 	"github.com/tiercel-io/tiercel/store/wire"
 )
 
-// feedVersion is the version of a feed's state.
-const feedVersion = 1
+// feedVersion is the version of a feed's state. Version 1 had no scope.
+const feedVersion = 2
 
 var errFeed = errors.New("unusable state of a source")
 
@@ -23,7 +23,8 @@ func (f *feed) encode() []byte {
 	dst = wire.AppendText(dst, f.assembler.AppendSnapshot(nil))
 	dst = f.groups.AppendSnapshot(dst, f.content.Sigma)
 	dst = wire.AppendText(dst, f.sequences.Encode())
-	return wire.AppendTexts(dst, sortedKeys(f.views))
+	dst = wire.AppendTexts(dst, sortedKeys(f.views))
+	return binary.AppendVarint(wire.AppendText(dst, f.source.scope()), f.since)
 }
 
 // snapshotNext is the offset that a state was taken at.
@@ -35,7 +36,8 @@ func snapshotNext(state []byte) int64 {
 // decode takes up a state.
 func (f *feed) decode(state []byte, contents func(Version) (*Content, error)) error {
 	d := wire.Decoder{B: state}
-	if d.Byte() != feedVersion {
+	version := d.Byte()
+	if version != 1 && version != feedVersion {
 		return errFeed
 	}
 	next := d.Varint()
@@ -55,6 +57,12 @@ func (f *feed) decode(state []byte, contents func(Version) (*Content, error)) er
 	}
 	f.groups.RestoreSnapshot(&d, pipeline.Engine(c.Sigma))
 	numbers, views := d.Bytes(), d.Texts()
+	f.since = next
+	if version > 1 {
+		if scope, since := d.Text(), d.Varint(); scope == f.source.scope() {
+			f.since = since
+		}
+	}
 	if d.Failed {
 		return errFeed
 	}

@@ -257,7 +257,7 @@ func (n *Node) openFeed(h store.Head, current *Content) (*feed, error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrNotFound):
-		f.next = h.First
+		f.next, f.since = h.First, h.First
 		f.settle(current)
 		f.collected = f.next
 		// What decides the first entry must be the same after a crash.
@@ -266,12 +266,12 @@ func (n *Node) openFeed(h store.Head, current *Content) (*feed, error) {
 		}
 	default:
 		n.logger.Error("the state of a source is lost; what waited for its parts is not put together", "partition", p.String(), "error", err.Error())
-		f.next = h.First
+		f.next, f.since = h.First, h.First
 		f.settle(current)
 		f.collected = f.next
 	}
 	f.next = max(f.next, h.First)
-	f.collected = f.next
+	f.collected, f.written = f.next, f.next
 	f.version = f.content.Version
 	if _, err := n.openScope(store.Partition{Tenant: p.Tenant, Kind: KindMatches, Source: f.source.scope()}, 0, current); err != nil {
 		return nil, err
@@ -319,7 +319,7 @@ func (n *Node) openScope(p store.Partition, first int64, current *Content) (*sco
 	s = &scope{
 		node: n, partition: p, imported: p.Source != liveScope, recent: newRecent(),
 		changed: make(map[event.ID]revision), received: make(map[string]int64),
-		book: ledger.NewBook(getter(n.records)),
+		book: ledger.NewBook(getter(n.records)), gapped: true,
 	}
 	if err := s.restore(first, current); err != nil {
 		return nil, fmt.Errorf("open %v: %w", p, err)
@@ -462,6 +462,13 @@ func (n *Node) decide(ctx context.Context, s *scope) error {
 				return nil
 			}
 			continue
+		}
+		if s.gapped {
+			if again, err := s.tail(); err != nil {
+				return err
+			} else if again {
+				continue
+			}
 		}
 		timer := n.clock.NewTimer(snapshotAfter)
 		select {

@@ -32,7 +32,10 @@ type scope struct {
 	partition store.Partition
 	imported  bool
 
-	next    int64 // the next offset to read
+	next int64 // the next offset to read
+	// gapped says that entries could not be read, or may not have been by the
+	// process before.
+	gapped  bool
 	content *Content
 	engine  *correlate.Engine
 	rules   map[string]int
@@ -143,11 +146,20 @@ func (s *scope) read() (bool, error) {
 		return false, nil
 	}
 	c := &commit{}
-	for _, g := range page.Gaps {
-		s.node.logger.Error("matches cannot be read; what they led to is missing", "partition", s.partition.String(), "from", g.From, "to", g.To, "why", g.Why)
-	}
+	gaps := page.Gaps
 	for i := range page.Entries {
+		for len(gaps) > 0 && gaps[0].From < page.Entries[i].Offset {
+			if err := s.gap(&gaps[0]); err != nil {
+				return false, err
+			}
+			gaps = gaps[1:]
+		}
 		if err := s.entry(&page.Entries[i], c); err != nil {
+			return false, err
+		}
+	}
+	for i := range gaps {
+		if err := s.gap(&gaps[i]); err != nil {
 			return false, err
 		}
 	}
@@ -174,14 +186,7 @@ func (s *scope) entry(e *store.Stored, c *commit) error {
 	}
 	switch e.Meta[0] {
 	case metaContent:
-		var v Version
-		copy(v[:], e.Meta[1:])
-		content, err := s.node.contents.get(v)
-		if err != nil {
-			return err
-		}
-		s.engine.Flush(s)
-		return s.settle(content)
+		return s.turn(e.Meta)
 	case metaSections:
 		d := wire.Decoder{B: e.Payload}
 		for len(d.B) > 0 {
@@ -189,24 +194,54 @@ func (s *scope) entry(e *store.Stored, c *commit) error {
 			if err != nil {
 				return fmt.Errorf("an entry of %v at %d: %w", s.partition, e.Offset, err)
 			}
-			s.section(section, c)
+			if err := s.section(section, c); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
 	return fmt.Errorf("an entry of %v at %d is of an unknown kind", s.partition, e.Offset)
 }
 
+// turn makes the content that a meta names decide what comes next.
+func (s *scope) turn(meta []byte) error {
+	var v Version
+	copy(v[:], meta[1:])
+	content, err := s.node.contents.get(v)
+	if err != nil {
+		return err
+	}
+	s.engine.Flush(s)
+	return s.settle(content)
+}
+
 // section applies what stage 1 found in one entry, unless it was applied
-// before.
-func (s *scope) section(x *Section, c *commit) {
+// before. What is missing in front of it is found once more.
+func (s *scope) section(x *Section, c *commit) error {
 	name := producer(x.Source, x.Shard)
 	expected, known := s.marks[name]
 	if x.Offset < expected {
-		return
+		return nil
 	}
-	if known && x.Offset > expected {
-		s.lost(x, expected, c)
+	if !known {
+		expected = x.Offset
+		p := store.Partition{Tenant: s.partition.Tenant, Kind: ingest.KindEvents, Source: x.Source, Shard: x.Shard}
+		if f := s.node.scheduler.feed(p); f != nil {
+			expected = f.since
+		}
 	}
+	if x.Offset > expected {
+		if err := s.again(x.Source, x.Shard, expected, x.Offset, c); err != nil {
+			return err
+		}
+	}
+	s.apply(x, c)
+	return nil
+}
+
+// apply applies a section that is due.
+func (s *scope) apply(x *Section, c *commit) {
+	name := producer(x.Source, x.Shard)
 	s.marks[name] = x.Next
 	s.now = x.Received
 	c.sections = append(c.sections, x)
@@ -238,29 +273,6 @@ func (s *scope) section(x *Section, c *commit) {
 		s.engine = correlate.New(s.content.correlateConfig(s.partition.Tenant, s.node.settings(s.partition.Tenant)))
 	case !s.imported && x.Watermark != never:
 		s.engine.Watermark(source, x.Watermark, s)
-	}
-}
-
-// lost accounts for entries that stage 1 evaluated and whose sections cannot be
-// read back: what they led to is missing, and their records count as damaged.
-func (s *scope) lost(x *Section, from int64, c *commit) {
-	p := store.Partition{Tenant: s.partition.Tenant, Kind: ingest.KindEvents, Source: x.Source, Shard: x.Shard}
-	s.node.logger.Error("what was found in entries of the log cannot be read; their records count as damaged", "partition", p.String(), "from", from, "to", x.Offset)
-	err := s.node.log.Metas(p, from, func(offset int64, meta []byte) bool {
-		if offset >= x.Offset {
-			return false
-		}
-		if m, err := ingest.ParseMeta(meta); err == nil && m.Kind == ingest.KindBatch {
-			n := uint64(m.Records)
-			c.sections = append(c.sections, &Section{
-				Kind: ingest.KindBatch, Source: x.Source, Shard: x.Shard, Protocol: m.Protocol, Offset: offset, Next: offset + 1,
-				Received: m.Received, Watermark: never, Counts: Counts{Records: n, Damaged: n},
-			})
-		}
-		return true
-	})
-	if err != nil {
-		s.node.logger.Error("how many records that were is not known", "partition", p.String(), "error", err.Error())
 	}
 }
 
