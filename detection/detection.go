@@ -84,6 +84,9 @@ type Evidence struct {
 	Time      time.Time `json:"time,omitzero"`
 	Received  time.Time `json:"received,omitzero"`
 	Host      string    `json:"host,omitempty"`
+	// Parts are the ids of the records that it was put together from, in their
+	// order, the one with EventID among them; none for an event that came as one.
+	Parts []string `json:"parts,omitempty"`
 	// Rules are the ids of the rules that it met.
 	Rules []string `json:"rules,omitempty"`
 	// Fields are those that decided.

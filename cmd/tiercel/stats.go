@@ -35,6 +35,9 @@ func printStats(w io.Writer, s *pipeline.Stats, engine *pipeline.Sigma, content 
 	if s.Reassembled > 0 || s.Incomplete > 0 {
 		line("script blocks", "%d put together from parts, %d incomplete", s.Reassembled, s.Incomplete)
 	}
+	if s.Joined > 0 || s.JoinedEarly > 0 {
+		line("audit events", "%d joined from single lines, %d before they were whole", s.Joined, s.JoinedEarly)
+	}
 	var levels []string
 	for l := int(rule.Critical); l >= 0; l-- {
 		levels = append(levels, fmt.Sprintf("%d %s", s.Matches[l], rule.Level(l)))

@@ -33,6 +33,9 @@ func (r *recent) add(t event.Tenant, x *Section, e *Evidence) {
 		Partition: store.Partition{Tenant: t, Kind: ingest.KindEvents, Source: x.Source, Shard: x.Shard}.String(),
 		Offset:    x.Offset, Index: e.Index, Time: time.UnixMicro(e.Time).UTC(), Received: time.UnixMicro(x.Received).UTC(), Host: e.Host,
 	}
+	for _, id := range e.Parts {
+		doc.Parts = append(doc.Parts, id.String())
+	}
 	if json.Valid(e.Event) {
 		doc.Event = slices.Clone(e.Event)
 	}
@@ -51,7 +54,7 @@ func (r *recent) add(t event.Tenant, x *Section, e *Evidence) {
 	}
 }
 
-func size(e *detection.Evidence) int { return len(e.Event) + 512 }
+func size(e *detection.Evidence) int { return len(e.Event) + 64*len(e.Parts) + 512 }
 
 // hit adds to an event what it met.
 func (r *recent) hit(id event.ID, h *Hit) {
