@@ -55,7 +55,7 @@ type Config struct {
 	Admin         Admin         `key:"admin" doc:"The port for the operator of this machine."`
 	Receivers     Receivers     `key:"receivers" doc:"Further ports for protocols that have one of their own by custom. The HTTP protocols are on the main port in any case."`
 	Tenants       []Tenant      `key:"tenants" default:"[{name: local}]" doc:"The customers whose data is kept apart. Naming any replaces the default."`
-	Sources       []Source      `key:"sources" doc:"Feeds whose settings differ from the defaults, and files to follow. A token may name a source that is not listed; it then has the defaults below."`
+	Sources       []Source      `key:"sources" doc:"Feeds whose settings differ from the defaults, files to follow, and whatever should be missed when it never comes. A token may name a source that is not listed; it then has the defaults below."`
 	Content       Content       `key:"content" doc:"Rules, packs and lists: the same choices as those of 'tiercel scan'."`
 	Limits        Limits        `key:"limits" doc:"What one client can make the server do."`
 	Log           Log           `key:"log" doc:"The log that holds every acknowledged event."`
@@ -150,7 +150,7 @@ type Source struct {
 	Zone             string        `key:"zone" default:"UTC" doc:"The time zone of times that name none, as Europe/Berlin."`
 	Lateness         time.Duration `key:"lateness" default:"5m" min:"0s" max:"7d" doc:"How much later than its newest event an event may come and still count as in time. Detections are final that much later."`
 	LagMax           time.Duration `key:"lag_max" default:"1h" min:"10s" max:"7d" doc:"How far the source may fall behind before the others stop waiting for it."`
-	Cadence          time.Duration `key:"cadence" default:"0s" min:"0s" max:"31d" doc:"How often at least it sends. After twice that without an event it is reported as silent. 0s means that it is learned by the hour of the week."`
+	Cadence          time.Duration `key:"cadence" default:"0s" min:"0s" max:"31d" doc:"How often at least it sends. After twice that without an event it is reported as silent. 0s means that it is learned by the hour of the week; a source that stands here and has never sent anything is then reported after two days."`
 	ExpectSilence    bool          `key:"expect_silence" default:"false" doc:"Never reports it as silent: for sources that speak only when something is wrong."`
 	Shards           int           `key:"shards" default:"1" min:"1" max:"64" doc:"Partitions of its log, for a source that is too much for one core. Events of one sender stay in one partition."`
 	DropFields       []string      `key:"drop_fields" doc:"Fields, as paths of keys joined by dots, that are left out of what is kept of an event. Rules still see them; the ledger counts the bytes."`

@@ -35,6 +35,10 @@ const (
 	unwatchedMinutes = 5
 	// habitMinutes: a silence that comes for the third time within it is a habit.
 	habitMinutes = 14 * 24 * 60
+	// UnheardMinutes is the cadence that is assumed of a source that was named,
+	// has never spoken and has none declared: nothing can be learned of it, and a
+	// day lets a nightly batch be one.
+	UnheardMinutes = 24 * 60
 	// generationMinutes is how long the longest gaps are gathered before they
 	// become the older generation; they are forgotten after twice as long.
 	generationMinutes = 4 * learnMinutes
@@ -60,6 +64,8 @@ type Silent struct {
 	// cadence, or half the bound that was learned.
 	Expected int64
 	Declared bool
+	// Unheard is set when it has never spoken; Since is then when it was named.
+	Unheard bool
 }
 
 // Recovered tells that a silent source speaks again.
@@ -95,7 +101,12 @@ type Recovered struct {
 // twice the longest pause, and 72 hours once it has paused for an hour; before
 // it has spoken over a day it is eight days. A silence that was told is not learned from, unless it is
 // the third within 14 days: then it is a habit. When time stands still for more
-// than 5 minutes nobody was listening, and silence counts from then on.
+// than 5 minutes nobody was listening, and silence counts from then on; of a source
+// that has never spoken the time before counts too, without that time itself.
+//
+// A source that was named ([Silence.Await]) and has never spoken is silent when twice
+// its cadence, declared or assumed, has passed since: nothing tells better that an
+// agent was never connected.
 //
 // It is not safe for concurrent use.
 type Silence struct {
@@ -142,6 +153,7 @@ func (q *Silence) Observe(source string, minute int64, records uint64) {
 // often. 0 goes back to what was learned. A source that has not spoken yet is
 // watched from now on.
 func (q *Silence) Declare(source string, minutes, now int64) {
+	q.watch(now)
 	c := q.sources[source]
 	if c == nil {
 		if minutes <= 0 {
@@ -153,6 +165,33 @@ func (q *Silence) Declare(source string, minutes, now int64) {
 		c.seen, c.from = now, now
 	}
 	c.declared = min(max(minutes, 0), generationMinutes)
+}
+
+// Await names a source that should speak, with its declared cadence in minutes or
+// 0 for [UnheardMinutes]. One that has never spoken is watched from the first
+// time it was named; of one that has spoken, and so has a cadence of its own, it
+// changes nothing.
+func (q *Silence) Await(source string, minutes, now int64) {
+	if c := q.sources[source]; c != nil && c.first != 0 {
+		return
+	}
+	if minutes <= 0 {
+		minutes = UnheardMinutes
+	}
+	q.Declare(source, minutes, now)
+}
+
+// Unheard returns the sources that are watched and have never spoken, in order of
+// name.
+func (q *Silence) Unheard() []string {
+	var list []string
+	for name, c := range q.sources {
+		if c.first == 0 {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 func (q *Silence) add(source string) *cadence {
@@ -186,7 +225,13 @@ func (q *Silence) Forget(source string) { delete(q.sources, source) }
 func (q *Silence) watch(minute int64) {
 	if q.watched != 0 && minute-q.watched > unwatchedMinutes {
 		for _, c := range q.sources {
-			if !c.silent {
+			switch {
+			case c.silent:
+			case c.first == 0:
+				// What it has been awaited before still counts: else a server that is
+				// restarted often enough would never tell.
+				c.from += minute - q.watched
+			default:
 				c.from = max(c.from, minute)
 			}
 		}
@@ -211,7 +256,7 @@ func (q *Silence) Check(now int64) ([]Silent, []Recovered) {
 		c.silent = true
 		c.told = Silent{
 			ID:     event.FindingID(q.cfg.Tenant, "silence", name, strconv.FormatInt(c.seen, 10)),
-			Source: name, Since: c.seen, At: now, Expected: limit, Declared: c.declared > 0,
+			Source: name, Since: c.seen, At: now, Expected: limit, Declared: c.declared > 0, Unheard: c.first == 0,
 		}
 		list = append(list, c.told)
 	}

@@ -21,18 +21,33 @@ func (h *hourOfWeek) bytes() []*uint8 {
 	return []*uint8{&h.weeks, &h.known, &h.rate, &h.within[0], &h.within[1], &h.around[0], &h.around[1]}
 }
 
+// Bits of a byte that was Declared alone once.
+const (
+	silentDeclared = 1 << iota
+	silentUnheard
+)
+
 func encodeSilent(e *encoder, s *Silent) {
 	e.raw(s.ID[:])
 	e.text(s.Source)
 	e.int(s.Since)
 	e.int(s.At)
 	e.int(s.Expected)
-	e.bool(s.Declared)
+	flags := uint8(0)
+	if s.Declared {
+		flags |= silentDeclared
+	}
+	if s.Unheard {
+		flags |= silentUnheard
+	}
+	e.byte(flags)
 }
 
 func decodeSilent(d *decoder) (s Silent) {
 	copy(s.ID[:], d.raw(len(s.ID)))
-	s.Source, s.Since, s.At, s.Expected, s.Declared = d.text(), d.int(), d.int(), d.int(), d.bool()
+	s.Source, s.Since, s.At, s.Expected = d.text(), d.int(), d.int(), d.int()
+	flags := d.byte()
+	s.Declared, s.Unheard = flags&silentDeclared != 0, flags&silentUnheard != 0
 	return s
 }
 

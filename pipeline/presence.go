@@ -93,6 +93,21 @@ func (s *Sigma) Fed(views map[string]bool) []int {
 	return out
 }
 
+// ViewsOf returns the names of the views that records of a pack can have; none of
+// a pack that is not there.
+func (s *Sigma) ViewsOf(pack string) []string {
+	var names []string
+	for _, p := range s.packs {
+		if p.Name != pack {
+			continue
+		}
+		for _, v := range p.Views() {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
+
 // ViewName is the name of a view by its index.
 func (s *Sigma) ViewName(i int) string { return s.views[i].Name }
 

@@ -320,6 +320,8 @@ func (d *doctor) status(s *api.StatusReport) {
 		about := "source " + report.Clean(src.Tenant+"/"+src.Name, 150)
 		lag := time.Duration(src.LagSeconds * float64(time.Second)).Truncate(time.Second)
 		switch {
+		case src.LastEvent.IsZero() && src.Silent:
+			d.add(findingFail, about, "it is silent: nothing has come for longer than it should take", "look at the agent, its address and its token; rules that need this source see nothing")
 		case src.LastEvent.IsZero():
 			d.add(findingWarn, about, "nothing has come yet", "check the agent's address and token: 'tiercel send' tries them")
 		case src.LastEvent.Sub(now) > clockSkewMax:

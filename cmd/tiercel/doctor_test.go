@@ -96,7 +96,7 @@ func TestDoctorAsksAServer(t *testing.T) {
 	at := func(d time.Duration) string { return examined.Add(d).Format(time.RFC3339) }
 	status := fmt.Sprintf(`{"version":%q,"uptime_seconds":60,"ready":false,"checks":[{"name":"log","ok":false,"detail":"disk is nearly full"},{"name":"rules","ok":true}],"sources":[
 		{"name":"good","tenant":"local","last_event":%q},{"name":"silent","tenant":"local","last_event":%q,"silent":true},{"name":"late","tenant":"local","last_event":%q,"lag_seconds":90},
-		{"name":"new","tenant":"local"},{"name":"future","tenant":"local","last_event":%q},{"name":"lost","tenant":"local","last_event":%q,"unaccounted":3},
+		{"name":"new","tenant":"local"},{"name":"never","tenant":"local","silent":true},{"name":"future","tenant":"local","last_event":%q},{"name":"lost","tenant":"local","last_event":%q,"unaccounted":3},
 		{"name":"odd","tenant":"local","last_event":%q,"events":400,"unrouted":300}]}`,
 		version, at(0), at(-time.Hour), at(0), at(time.Hour), at(0), at(0))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -118,6 +118,7 @@ func TestDoctorAsksAServer(t *testing.T) {
 		"source local/silent":      "fail it is silent",
 		"source local/late":        "warn it is 1m30s behind",
 		"source local/new":         "warn nothing has come yet",
+		"source local/never":       "fail it is silent: nothing has come",
 		"source local/future":      "fail its newest event",
 		"source local/lost":        "fail 3 records",
 		"source local/odd":         "warn no pack knows 75 % of its records",

@@ -318,6 +318,7 @@ func (s *server) settings(t event.Tenant) stream.Settings {
 	for i := range s.cfg.Sources {
 		if c := &s.cfg.Sources[i]; c.Tenant == t.String() {
 			out.LagMax = max(out.LagMax, c.LagMax)
+			out.Sources = append(out.Sources, c.Name)
 		}
 	}
 	return out

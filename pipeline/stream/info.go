@@ -40,7 +40,7 @@ type SourceInfo struct {
 }
 
 // Sources lists the sources of a tenant, or with the zero tenant of all, by
-// tenant and name.
+// tenant and name: those that have sent, and those that are configured.
 func (n *Node) Sources(t event.Tenant) []SourceInfo {
 	now := n.clock.Now()
 	by := map[sourceKey]*SourceInfo{}
@@ -70,6 +70,17 @@ func (n *Node) Sources(t event.Tenant) []SourceInfo {
 		f.mu.Unlock()
 		if at := f.backlog.oldest.Load(); at > 0 {
 			s.Lag = max(s.Lag, now.Sub(time.UnixMicro(at)))
+		}
+	}
+	for _, tenant := range n.cfg.Tenants {
+		if !t.IsZero() && tenant != t {
+			continue
+		}
+		for _, name := range n.settings(tenant).Sources {
+			if k := (sourceKey{tenant, name}); by[k] == nil {
+				c := n.source(tenant, name)
+				by[k] = &SourceInfo{Tenant: tenant, Name: name, Pack: c.Pack, Import: c.Import}
+			}
 		}
 	}
 	n.mu.Lock()

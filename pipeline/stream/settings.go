@@ -15,6 +15,9 @@ type Settings struct {
 	// LagMax and Budget are those of correlations (correlate.Config).
 	LagMax time.Duration
 	Budget correlate.Budget
+	// Sources are the names of the sources that are configured. One that never
+	// speaks is told of, unless its silence is expected or it is read once.
+	Sources []string
 }
 
 // Source is what is known of a configured feed. The zero value of everything

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -85,15 +86,17 @@ func (n *Node) finder(t event.Tenant, id string) ([]byte, error) {
 // the configuration says of each by now. Feeds and content must be known.
 func (n *Node) resume() error {
 	minute := n.clock.Now().Unix() / 60
+	spoken := n.spoken()
 	n.watching.Lock()
 	expected := map[*watcher]findings{}
 	var silent []sourceKey
 	n.mu.Lock()
 	for _, t := range n.cfg.Tenants {
 		w := n.watchers[t]
+		awaited := n.awaited(t)
 		for _, s := range w.silence.Silent() {
-			if n.source(t, s.Source).ExpectSilence {
-				// It may be silent from now on.
+			if _, named := awaited[s.Source]; s.Unheard && !named && !spoken[sourceKey{t, s.Source}] || n.source(t, s.Source).ExpectSilence {
+				// It may be silent from now on, or is no longer configured.
 				w.silence.Forget(s.Source)
 				f := expected[w]
 				f.recovered = append(f.recovered, health.Recovered{Silent: s, At: minute})
@@ -117,7 +120,11 @@ func (n *Node) resume() error {
 			w.silence.Declare(f.source.Name, cadenceMinutes(f.source), minute)
 		}
 	}
+	err := n.await(minute, spoken)
 	n.watching.Unlock()
+	if err != nil {
+		return err
+	}
 	// What no source feeds is known once all that are silent are.
 	for _, k := range silent {
 		blind := n.blind(k)
@@ -128,6 +135,50 @@ func (n *Node) resume() error {
 	for w, f := range expected {
 		if err := n.tell(w, f); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// spoken are the sources of which the log has anything.
+func (n *Node) spoken() map[sourceKey]bool {
+	out := map[sourceKey]bool{}
+	for _, f := range n.scheduler.all() {
+		out[sourceKey{f.partition.Tenant, f.partition.Source}] = true
+	}
+	return out
+}
+
+// awaited are the sources of a tenant that are configured and should speak.
+func (n *Node) awaited(t event.Tenant) map[string]*Source {
+	out := map[string]*Source{}
+	for _, name := range n.settings(t).Sources {
+		if s := n.source(t, name); !s.Import && !s.ExpectSilence {
+			out[name] = s
+		}
+	}
+	return out
+}
+
+// await watches the sources that are configured and have never spoken, each from
+// the first start that knew it: the state is stored at once, so that no later
+// start begins anew. The watching lock is held.
+func (n *Node) await(minute int64, spoken map[sourceKey]bool) error {
+	for _, t := range n.cfg.Tenants {
+		w, awaited := n.watchers[t], n.awaited(t)
+		before := w.silence.Encode()
+		for _, name := range w.silence.Unheard() {
+			if awaited[name] == nil && !spoken[sourceKey{t, name}] {
+				w.silence.Forget(name)
+			}
+		}
+		for _, name := range sortedKeys(awaited) {
+			w.silence.Await(name, cadenceMinutes(awaited[name]), minute)
+		}
+		if state := w.silence.Encode(); !bytes.Equal(state, before) {
+			if err := saveState(n.records, t, kindHealth, silenceID, state); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -299,6 +350,12 @@ func (n *Node) tell(w *watcher, f findings) error {
 			how = "declared"
 		}
 		d.Reason = fmt.Sprintf("source %s has sent nothing since %s; by its %s habit a record is expected every %s", quoted(s.Source), minuteTime(s.Since).Format(time.RFC3339), how, time.Duration(s.Expected)*time.Minute)
+		if s.Unheard {
+			d.Reason = fmt.Sprintf("source %s is configured and has never sent anything; it is waited for since %s, and a record is expected every %s", quoted(s.Source), minuteTime(s.Since).Format(time.RFC3339), time.Duration(s.Expected)*time.Minute)
+			if len(blind) == 0 && n.source(w.tenant, s.Source).Pack == "" {
+				d.Reason += "; which rules need it is not known, since it pins no pack"
+			}
+		}
 		d.Reason += blindness(blind)
 		d.Group = []detection.Field{{Field: "source", Value: s.Source}}
 		d.Values = blind
@@ -417,6 +474,12 @@ func (n *Node) blind(k sourceKey) []string {
 			to[v] = true
 		}
 		f.mu.Unlock()
+	}
+	if pack := n.source(k.tenant, k.name).Pack; len(mine) == 0 && pack != "" {
+		// It has never spoken: what it would feed is what its pack can.
+		for _, v := range c.Sigma.ViewsOf(pack) {
+			mine[v] = true
+		}
 	}
 	fedElsewhere := map[int]bool{}
 	for _, r := range c.Sigma.Fed(others) {

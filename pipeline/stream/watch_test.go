@@ -371,6 +371,114 @@ func TestSilentSource(t *testing.T) {
 	})
 }
 
+// A source that is configured and never sent anything is told once, counted from
+// the first start that knew it, with the rules that only its pack would feed.
+func TestSourceThatNeverSpoke(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, pack, says string }{
+		{"with a pack", "windows", "one rule sees nothing meanwhile: 44444444-4444-4444-8444-444444444444"},
+		{"without a pack", "", "which rules need it is not known, since it pins no pack"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { neverSpoke(t, c.pack, c.says) })
+		})
+	}
+}
+
+func neverSpoke(t *testing.T, pack, says string) {
+	r := quiet(t, map[string]string{"a.yml": ruleWhoami, "b.yml": ruleLogon}, func(name string, s *Source) {
+		switch name {
+		case "dc", "gone":
+			s.Cadence, s.Pack = 5*time.Minute, pack
+		case "rare":
+			s.ExpectSilence = true
+		case "import":
+			s.Cadence = time.Minute
+		}
+	})
+	configured := []string{"dc", "gone", "rare", "import", "some day"}
+	usual := r.change
+	r.change = func(c *Config) {
+		usual(c)
+		c.Settings = func(event.Tenant) Settings { return Settings{Sources: configured} }
+		c.Tenants = c.Tenants[:1]
+	}
+	n := 0
+	speak := func(minutes int, more ...string) {
+		for range minutes {
+			n++
+			// What only this source tells, no rule is blind to.
+			r.send("pc", process(time.Now(), "pc", `C:\x.exe`, n))
+			for _, source := range more {
+				r.send(source, numbered(time.Now(), source, "Security", n))
+			}
+			pass(time.Minute)
+		}
+	}
+	told := func(when string, want ...string) {
+		t.Helper()
+		var got []string
+		for _, d := range r.about(ruleSilent) {
+			got = append(got, d.Group[0].Value+" "+d.Phase)
+			if !strings.Contains(d.Reason, "is configured and has never sent anything") {
+				t.Errorf("%s: %s", when, d.Reason)
+			}
+			// Once it has spoken, its records tell what it feeds.
+			named := slices.Equal(d.Values, []string{"44444444-4444-4444-8444-444444444444"})
+			if d.Phase == "final" && (!strings.HasSuffix(d.Reason, says) || named != (pack != "")) {
+				t.Errorf("%s: %s, values %v", when, d.Reason, d.Values)
+			}
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Fatalf("%s: told %q, want %q", when, got, want)
+		}
+		silent := map[string]bool{}
+		for _, w := range want {
+			if name, phase, _ := strings.Cut(w, " "); phase == "final" {
+				silent[name] = true
+			}
+		}
+		names := 0
+		for _, s := range r.node.Sources(event.LocalTenant) {
+			names++
+			if s.Silent.IsZero() == silent[s.Name] {
+				t.Errorf("%s: source %s since %v", when, s.Name, s.Silent)
+			}
+			if v := gauge(t, r.metrics, "tiercel_source_silent", "source", s.Name); (v == 1) != silent[s.Name] {
+				t.Errorf("%s: gauge of %s is %v", when, s.Name, v)
+			}
+		}
+		if names != len(configured)+1 {
+			t.Errorf("%s: %d sources are listed", when, names)
+		}
+	}
+	r.start()
+	speak(8)
+	told("within twice its cadence")
+	// Restarts, the first within the minute, do not begin anew.
+	for range 2 {
+		r.end()
+		r.start()
+	}
+	speak(2)
+	told("shortly before")
+	speak(2)
+	told("silent", "dc final", "gone final")
+	r.end()
+	pass(time.Hour)
+	r.start()
+	speak(15)
+	told("still silent", "dc final", "gone final")
+	// One speaks, and is a source as any other; one is configured no longer.
+	r.end()
+	configured = []string{"dc", "rare", "import", "some day"}
+	r.start()
+	speak(3, "dc")
+	told("speaks", "dc closed", "gone closed")
+	r.end()
+}
+
 func TestDriftIsToldWithinTwoWindows(t *testing.T) {
 	t.Parallel()
 	// Two batches a minute, by each of which the source is known.
