@@ -32,6 +32,7 @@ type Set struct {
 	Evaluated        *prometheus.CounterVec // source
 	Late             *prometheus.CounterVec // source
 	Quarantined      *prometheus.CounterVec // reason
+	GivenUp          *prometheus.CounterVec // kind
 	Matches          prometheus.Counter
 	Detections       *prometheus.CounterVec   // severity
 	DetectionLatency prometheus.Histogram     // receive time to stored
@@ -136,6 +137,7 @@ func New() *Set {
 	s.Evaluated = counter("tiercel_detect_events_total", "Records evaluated.", "source")
 	s.Late = counter("tiercel_detect_late_events_total", "Records evaluated that came behind the watermark.", "source")
 	s.Quarantined = counter("tiercel_quarantine_events_total", "Records put into quarantine.", "reason")
+	s.GivenUp = counter("tiercel_detect_given_up_events_total", "Events in several records that were given up before they were whole.", "kind")
 	s.Matches = one("tiercel_detect_matches_total", "Matches found.")
 	s.Detections = counter("tiercel_detections_total", "Detections first seen.", "severity")
 	s.DetectionLatency = single("tiercel_detection_latency_seconds", "Time from receiving an event to the stored detection it led to.")

@@ -60,7 +60,9 @@ type Assembler struct {
 	wait    map[string]*whole
 	order   []string // keys of wait, oldest first
 	bytes   int
-	lost    int64
+	lost    int64 // of which lostTold were told of
+
+	lostTold int64
 
 	frame  event.Tree
 	record event.Record
@@ -86,7 +88,7 @@ func NewAssembler(e Engine, prepare func(Evaluator)) *Assembler {
 func (a *Assembler) Reset() int64 {
 	n := a.lost + int64(len(a.wait))
 	clear(a.wait)
-	a.order, a.bytes, a.lost = a.order[:0], 0, 0
+	a.order, a.bytes, a.lost, a.lostTold = a.order[:0], 0, 0, 0
 	a.joins = newJoins()
 	return n
 }

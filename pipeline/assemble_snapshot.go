@@ -59,6 +59,7 @@ func (a *Assembler) RestoreSnapshot(b []byte) error {
 		return ErrAssembler
 	}
 	a.lost = int64(d.Uvarint())
+	a.lostTold = a.lost
 	for range d.Count(3) {
 		key, total := d.Text(), d.Count(1)
 		if total < 2 || total > partsMax || a.wait[key] != nil {

@@ -86,7 +86,9 @@ type joins struct {
 	bytes    int
 	due      int64 // no event is due before it
 	joined   int64
-	early    int64
+	early    int64 // of which earlyTold were told of
+
+	earlyTold int64
 
 	parser format.Parser
 	block  format.Block
@@ -103,6 +105,14 @@ func newJoins() joins {
 // Assembler was made or reset, and how many events were given up before they were
 // whole: joined of what there was, because too much was open.
 func (a *Assembler) Joins() (joined, early int64) { return a.joins.joined, a.joins.early }
+
+// GivenUp returns how many events in parts, and how many audit events, were given
+// up before they were whole since the last call or since a snapshot was restored.
+func (a *Assembler) GivenUp() (scripts, audit int64) {
+	scripts, audit = a.lost-a.lostTold, a.joins.early-a.joins.earlyTold
+	a.lostTold, a.joins.earlyTold = a.lost, a.joins.early
+	return scripts, audit
+}
 
 // Line takes in a line of an audit event and the rules that it met. It returns
 // those of them that were not reported for the event before, and the events that

@@ -288,3 +288,28 @@ func TestJoinedAtItsTitle(t *testing.T) {
 		t.Errorf("%d joined, %d early", joined, early)
 	}
 }
+
+// What is given up is told of once.
+func TestGivenUpIsTold(t *testing.T) {
+	t.Parallel()
+	a := NewAssembler(newFakeEngine(), nil)
+	var g Groups
+	a.Add(part("a", 1, 2, "x"))
+	a.Add(part("a", 1, 2, "again"))
+	for i := range 1003 {
+		a.Line(bare("h", fmt.Sprintf("type=PATH msg=audit(1.000:%d): a=b", i)), nil, &g)
+	}
+	if scripts, audit := a.GivenUp(); scripts != 1 || audit != 3 {
+		t.Errorf("%d scripts and %d audit events are told", scripts, audit)
+	}
+	kept := a.AppendSnapshot(nil)
+	b := NewAssembler(newFakeEngine(), nil)
+	if err := b.RestoreSnapshot(kept); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []*Assembler{a, b} {
+		if scripts, audit := a.GivenUp(); scripts != 0 || audit != 0 {
+			t.Errorf("%d scripts and %d audit events are told again", scripts, audit)
+		}
+	}
+}

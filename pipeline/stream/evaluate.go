@@ -93,6 +93,7 @@ func (n *Node) complete(w *worker, t *task) error {
 		if err != nil {
 			return err
 		}
+		n.metrics.givenUp(f.assembler.GivenUp())
 		if due.out != nil {
 			n.measured(f, due.meta.Received, s, due.out)
 		}

@@ -83,6 +83,15 @@ func (f *figures) stage(name string, d time.Duration) {
 	f.set.StageSeconds.WithLabelValues(name).Observe(d.Seconds())
 }
 
+// givenUp counts events in several records that were not whole.
+func (f *figures) givenUp(scripts, audit int64) {
+	for kind, n := range map[string]int64{"script": scripts, "audit": audit} {
+		if n > 0 {
+			f.set.GivenUp.WithLabelValues(kind).Add(float64(n))
+		}
+	}
+}
+
 // count takes the sections of a commit.
 func (f *figures) count(sections []*Section) {
 	if len(sections) == 0 {
