@@ -82,7 +82,7 @@ func BenchmarkSplitAndAnswer(b *testing.B) {
 	var out []byte
 	for b.Loop() {
 		k.split(data, "")
-		out = k.appendAnswer(out[:0], data, nil, 1<<60, 1, keepAll)
+		out = k.appendAnswer(out[:0], data, nil, 1<<60, 1, keepAll, nil)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/event")
 }

@@ -73,7 +73,7 @@ const (
 // split cuts a body into actions and documents by its newlines. Documents are
 // not looked into: each is one line. index is what the URL names, for actions
 // that name none. It reports false for a body of more than
-// [ingest.BatchEventsMax] items.
+// [ingest.RequestEventsMax] items.
 //
 // A line where an action should be and is not is refused together with the
 // line behind it, unless that is an action: so one bad line costs one item and
@@ -88,7 +88,7 @@ func (b *bulk) split(data []byte, index string) bool {
 		if blank(data[start:end]) {
 			continue
 		}
-		if len(b.items) == ingest.BatchEventsMax {
+		if len(b.items) == ingest.RequestEventsMax {
 			return false
 		}
 		a, ok := previous, true
@@ -289,6 +289,23 @@ func (b *bulk) fill(batch *ingest.Batch) {
 		batch.Key = partKey(batch.Dataset, batch.Data)
 	}
 }
+
+// itemsKeptMax bounds the items of a bulk that goes from request to request.
+const itemsKeptMax = 2 * ingest.BatchEventsMax
+
+// release gives the bulk back, unless it is one of the rare large ones.
+func (b *bulk) release() {
+	if cap(b.items) <= itemsKeptMax {
+		bulks.Put(b)
+	}
+}
+
+// itemBytes is about what an item takes besides its bytes in the body: itself, its
+// frame, its id's place and what is encoded of them.
+const itemBytes = 100
+
+// bytes is about what the bulk takes besides the body.
+func (b *bulk) bytes() int64 { return itemBytes*int64(len(b.items)) + int64(cap(b.ids)) }
 
 // known marks the items of a group whose batch was taken.
 func (b *bulk) known(group int, batch *ingest.Batch) {

@@ -105,7 +105,9 @@ func (s *sink) Accept(ctx context.Context, b *ingest.Batch) error {
 	if len(s.reject) > 0 {
 		err := s.reject[0]
 		s.reject = s.reject[1:]
-		return err
+		if err != nil { // nil takes the batch
+			return err
+		}
 	}
 	key := string(b.Key)
 	if key == "" {

@@ -3,6 +3,7 @@ package elastic
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,13 +34,17 @@ func (h *handler) bulk(w http.ResponseWriter, r *http.Request, grant ingest.Gran
 	}
 	defer d.Close()
 	b := bulks.Get().(*bulk)
-	defer bulks.Put(b)
+	defer b.release()
 	if !b.split(d.Data, index) {
-		h.fail(w, r, httpin.Faultf(http.StatusRequestEntityTooLarge, httpin.ReasonTooLarge, "the body has more than %d items; send smaller batches", ingest.BatchEventsMax))
+		h.fail(w, r, httpin.Faultf(http.StatusRequestEntityTooLarge, httpin.ReasonTooLarge, "the body has more than %d items; send smaller batches", ingest.RequestEventsMax))
 		return
 	}
 	if len(b.items) == 0 {
 		h.fail(w, r, httpin.Faultf(http.StatusBadRequest, httpin.ReasonFrame, "request body is required"))
+		return
+	}
+	if err := d.Reserve(b.bytes()); err != nil {
+		h.fail(w, r, err)
 		return
 	}
 	if err := h.accept(r.Context(), d, b); err != nil {
@@ -49,19 +54,32 @@ func (h *handler) bulk(w http.ResponseWriter, r *http.Request, grant ingest.Gran
 	out := httpin.TakeBuffer()
 	defer out.Release()
 	took := h.gate.Clock().Now().Sub(d.End).Milliseconds()
-	out.B = b.appendAnswer(out.B, d.Data, quoted(index), h.ids.Add(1), took, filterOf(r.URL.RawQuery))
-	h.answer(w, r, http.StatusOK, out.B, d)
+	url, request, keep := quoted(index), h.ids.Add(1), filterOf(r.URL.RawQuery)
+	if len(b.items) <= ingest.BatchEventsMax {
+		out.B = b.appendAnswer(out.B, d.Data, url, request, took, keep, nil)
+		h.answer(w, r, http.StatusOK, out.B, d)
+		return
+	}
+	// Twice: its length is told first.
+	size := 0
+	rest := b.appendAnswer(out.B, d.Data, url, request, took, keep, func(p []byte) { size += len(p) })
+	size += len(rest)
+	h.gate.AnswerPieces(w, http.StatusOK, size, func(to io.Writer) {
+		write := func(p []byte) { _, _ = to.Write(p) }
+		write(b.appendAnswer(out.B, d.Data, url, request, took, keep, write))
+	}, d)
 }
 
 // accept makes everything of a body durable: one batch, or one for each index,
-// at the same time so that they share a sync. If one of them is refused the
-// client sends all again, and those that were stored are known by their keys.
+// at the same time so that they share a sync; each in pieces when it is large. If
+// one of them is refused the client sends all again, and those that were stored
+// are known by their keys.
 func (h *handler) accept(ctx context.Context, d *httpin.Delivery, b *bulk) error {
 	batch := d.Batch()
 	batch.Format = formatName
 	if b.one() {
 		b.fill(batch)
-		if err := d.Accept(ctx, batch); err != nil {
+		if err := pieces(ctx, d, batch); err != nil {
 			return err
 		}
 		b.known(0, batch)
@@ -75,7 +93,7 @@ func (h *handler) accept(ctx context.Context, d *httpin.Delivery, b *bulk) error
 	errs := make([]error, len(parts))
 	var all sync.WaitGroup
 	for i, part := range parts {
-		all.Go(func() { errs[i] = d.Accept(ctx, part) })
+		all.Go(func() { errs[i] = pieces(ctx, d, part) })
 	}
 	all.Wait()
 	for _, err := range errs {
@@ -86,6 +104,20 @@ func (h *handler) accept(ctx context.Context, d *httpin.Delivery, b *bulk) error
 	for i, part := range parts {
 		b.known(groups[i], part)
 	}
+	return nil
+}
+
+// pieces makes a batch durable, in pieces when it is large. It came before when
+// all of them did.
+func pieces(ctx context.Context, d *httpin.Delivery, batch *ingest.Batch) error {
+	again := true
+	for piece := range batch.Pieces() {
+		if err := d.Accept(ctx, piece); err != nil {
+			return err
+		}
+		again = again && piece.Again
+	}
+	batch.Again = again
 	return nil
 }
 

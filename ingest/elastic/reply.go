@@ -84,8 +84,10 @@ const (
 // appendAnswer appends the answer to a body whose items are all taken. url is
 // the index of the URL, ready for a JSON string; request and the item's place
 // make the ids of items that have none. errors stands before items and next to
-// it: Fluent Bit looks for that text in the first bytes of an answer.
-func (b *bulk) appendAnswer(dst, data, url []byte, request uint64, took int64, keep fields) []byte {
+// it: Fluent Bit looks for that text in the first bytes of an answer. Whenever
+// dst holds [flushBytes] it is given to flush, unless that is nil, and begun anew;
+// what is left comes back.
+func (b *bulk) appendAnswer(dst, data, url []byte, request uint64, took int64, keep fields, flush func([]byte)) []byte {
 	dst = append(dst, '{')
 	if keep&keepTook != 0 {
 		dst = append(dst, `"took":`...)
@@ -103,20 +105,11 @@ func (b *bulk) appendAnswer(dst, data, url []byte, request uint64, took int64, k
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			it := &b.items[i]
-			dst = append(dst, `{"`...)
-			dst = append(dst, opNames[it.op]...)
-			if keep&keepItem == keepItem {
-				dst = append(dst, `":{"_index":"`...)
-				dst = append(dst, it.indexText(data, url)...)
-				dst = append(dst, `","_id":"`...)
-				dst = it.appendID(dst, data, prefix, i)
-				dst = append(dst, it.tail()...)
-				continue
+			dst = b.items[i].append(dst, data, url, prefix, i, keep)
+			if flush != nil && len(dst) >= flushBytes {
+				flush(dst)
+				dst = dst[:0]
 			}
-			dst = append(dst, `":{`...)
-			dst = it.appendSome(dst, data, url, prefix, i, keep)
-			dst = append(dst, `}}`...)
 		}
 		return append(dst, `]}`...)
 	}
@@ -124,6 +117,25 @@ func (b *bulk) appendAnswer(dst, data, url []byte, request uint64, took int64, k
 		dst = dst[:len(dst)-1]
 	}
 	return append(dst, '}')
+}
+
+// flushBytes is how much of a large answer is in memory at once.
+const flushBytes = 64 << 10
+
+// append appends one item of the answer.
+func (it *item) append(dst, data, url, prefix []byte, place int, keep fields) []byte {
+	dst = append(dst, `{"`...)
+	dst = append(dst, opNames[it.op]...)
+	if keep&keepItem == keepItem {
+		dst = append(dst, `":{"_index":"`...)
+		dst = append(dst, it.indexText(data, url)...)
+		dst = append(dst, `","_id":"`...)
+		dst = it.appendID(dst, data, prefix, place)
+		return append(dst, it.tail()...)
+	}
+	dst = append(dst, `":{`...)
+	dst = it.appendSome(dst, data, url, prefix, place, keep)
+	return append(dst, `}}`...)
 }
 
 // noop tells what is answered as without effect: what changes a document, and

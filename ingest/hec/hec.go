@@ -189,6 +189,10 @@ func (h *Receiver) take(w http.ResponseWriter, r *http.Request, frame func(*inge
 		h.fail(w, &httpin.Fault{Status: http.StatusRequestEntityTooLarge, Reason: httpin.ReasonTooLarge, Err: err})
 		return
 	}
+	if err := d.Reserve(httpin.FrameBytes * int64(b.Records())); err != nil {
+		h.fail(w, err)
+		return
+	}
 	for piece := range b.Pieces() {
 		if piece.Records() == 0 {
 			break // separators alone

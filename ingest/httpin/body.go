@@ -116,6 +116,20 @@ func (d *Delivery) Accept(ctx context.Context, b *ingest.Batch) error {
 	return d.gate.Fault(err)
 }
 
+// FrameBytes is about what a record takes besides its bytes: its frame, and what is
+// encoded of it.
+const FrameBytes = 64
+
+// Reserve asks the sink for room for bytes that a request takes besides its body:
+// what frames very many short records ([FrameBytes] each). Up to [RatioFreeBytes] are free. The error
+// is a *Fault, 429 with its Wait. Close gives the room back.
+func (d *Delivery) Reserve(bytes int64) error {
+	if bytes <= RatioFreeBytes {
+		return nil
+	}
+	return d.reserve.atLeast(d.reserve.bytes + bytes)
+}
+
 // Close gives back the room in the sink and the memory of Data.
 func (d *Delivery) Close() {
 	d.reserve.close()
@@ -229,6 +243,12 @@ func readFault(w http.ResponseWriter, err error, rate int) error {
 // d is the delivery that was made durable, or nil; its time to the answer is
 // measured.
 func (g *Gate) Answer(w http.ResponseWriter, status int, body []byte, d *Delivery) {
+	g.AnswerPieces(w, status, len(body), func(w io.Writer) { _, _ = w.Write(body) }, d)
+}
+
+// AnswerPieces is Answer for a body of size bytes that write writes piece by
+// piece, so that it is never in memory whole.
+func (g *Gate) AnswerPieces(w http.ResponseWriter, status, size int, write func(io.Writer), d *Delivery) {
 	now := g.o.Clock.Now()
 	if d != nil && status < 300 {
 		g.ack.Observe(now.Sub(d.End).Seconds())
@@ -239,7 +259,7 @@ func (g *Gate) Answer(w http.ResponseWriter, status int, body []byte, d *Deliver
 		// Nobody reads it; the server must write some status.
 		status = http.StatusServiceUnavailable
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Content-Length", strconv.Itoa(size))
 	w.WriteHeader(status)
-	_, _ = w.Write(body)
+	write(w)
 }

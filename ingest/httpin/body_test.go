@@ -547,3 +547,26 @@ func TestRoomGrowsWithTheBody(t *testing.T) {
 		}
 	}
 }
+
+// What a request takes besides its body counts as room too, from 1 MiB on.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	f, s, _ := newFront(Options{})
+	s.max = 4 << 20
+	d, err := f.Gate("p").Receive(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader("body")), ingest.Grant{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Reserve(RatioFreeBytes); err != nil || s.held != 4 {
+		t.Errorf("%v, %d held", err, s.held)
+	}
+	if err := d.Reserve(RatioFreeBytes + 1); err != nil || s.held != 4+RatioFreeBytes+1 {
+		t.Errorf("%v, %d held", err, s.held)
+	}
+	if fault := wantFault(t, d.Reserve(3<<20), 429, ReasonBusy); fault.Wait != time.Second {
+		t.Errorf("%v", fault.Wait)
+	}
+	if d.Close(); s.open != 0 || s.held != 0 {
+		t.Errorf("%d open, %d held", s.open, s.held)
+	}
+}

@@ -89,6 +89,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
+	if err := d.Reserve(httpin.FrameBytes * int64(b.Records())); err != nil {
+		h.fail(w, err)
+		return
+	}
 	for piece := range b.Pieces() {
 		if piece.Records() == 0 {
 			break

@@ -119,6 +119,9 @@ func (h *Receiver) take(ctx context.Context, d *httpin.Delivery, enc otlp.Encodi
 	if room.B, err = frame(b, enc, d.Data, room.B); err != nil {
 		return err
 	}
+	if err := d.Reserve(httpin.FrameBytes * int64(b.Records())); err != nil {
+		return err
+	}
 	for piece := range b.Pieces() {
 		if piece.Records() == 0 {
 			break
