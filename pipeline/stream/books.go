@@ -163,7 +163,8 @@ func (b *books) flush() error {
 func (s *scope) account(sections []*Section) ([]store.Write, error) {
 	t := s.partition.Tenant
 	for _, x := range sections {
-		if x.Counts.Records == 0 {
+		// Time that passes can make an event whole, which then matches.
+		if x.Counts.Records == 0 && x.Counts.Matches == 0 {
 			continue
 		}
 		d := ledger.Delta{
