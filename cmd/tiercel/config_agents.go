@@ -27,21 +27,21 @@ type agent struct {
 	name, about string
 	// protocol is what it speaks: elastic, hec, otlp, ndjson or syslog.
 	protocol string
-	// variable is how its configuration refers to the variable TIERCEL_TOKEN,
+	// variable is how its configuration refers to the variable TIERCEL_INGEST_TOKEN,
 	// empty where it cannot.
 	variable string
 }
 
 var agents = []agent{
-	{"filebeat", "Filebeat 7.17 and later", "elastic", "${TIERCEL_TOKEN}"},
-	{"winlogbeat", "Winlogbeat 7.17 and later", "elastic", "${TIERCEL_TOKEN}"},
-	{"auditbeat", "Auditbeat 7.17 and later", "elastic", "${TIERCEL_TOKEN}"},
-	{"fluent-bit", "Fluent Bit 3 and later", "elastic", "${TIERCEL_TOKEN}"},
-	{"vector", "Vector", "elastic", "${TIERCEL_TOKEN}"},
+	{"filebeat", "Filebeat 7.17 and later", "elastic", "${TIERCEL_INGEST_TOKEN}"},
+	{"winlogbeat", "Winlogbeat 7.17 and later", "elastic", "${TIERCEL_INGEST_TOKEN}"},
+	{"auditbeat", "Auditbeat 7.17 and later", "elastic", "${TIERCEL_INGEST_TOKEN}"},
+	{"fluent-bit", "Fluent Bit 3 and later", "elastic", "${TIERCEL_INGEST_TOKEN}"},
+	{"vector", "Vector", "elastic", "${TIERCEL_INGEST_TOKEN}"},
 	{"rsyslog", "rsyslog 8 with omelasticsearch", "elastic", ""},
 	{"syslog-ng", "syslog-ng 3.38 and later", "ndjson", ""},
-	{"otel", "OpenTelemetry Collector", "otlp", "${env:TIERCEL_TOKEN}"},
-	{"logstash", "Logstash 7.17 and later", "elastic", "${TIERCEL_TOKEN}"},
+	{"otel", "OpenTelemetry Collector", "otlp", "${env:TIERCEL_INGEST_TOKEN}"},
+	{"logstash", "Logstash 7.17 and later", "elastic", "${TIERCEL_INGEST_TOKEN}"},
 	{"splunk-forwarder", "Splunk heavy forwarder", "syslog", ""},
 }
 
@@ -98,7 +98,7 @@ func newConfigAgent(p *process) *cobra.Command {
 		Short: "Print a ready configuration for an agent",
 		Long: "Print-agent prints what an agent needs to send here and lose nothing on the way. When the server demands\n" +
 			"a certificate of clients, it says where the agent's belongs. Without --token\n" +
-			"the agent takes it from the variable TIERCEL_TOKEN where it can. Agents: " + strings.Join(agentNames(), ", ") + ".",
+			"the agent takes it from the variable TIERCEL_INGEST_TOKEN where it can. Agents: " + strings.Join(agentNames(), ", ") + ".",
 		Example: "  tiercel config print-agent filebeat --to https://siem.example.org:8600 --token tc1_…",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

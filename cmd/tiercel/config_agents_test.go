@@ -40,6 +40,10 @@ func TestAgentConfigurations(t *testing.T) {
 			if err != nil || got != string(want) {
 				t.Errorf("%s is not what is printed (%v); run with -update-agents and read the difference", file, err)
 			}
+			// The variable TIERCEL_TOKEN is for an admin token, which no agent may have.
+			if strings.Contains(got, "TIERCEL_TOKEN") || (variant == "plain" && a.variable != "") != strings.Contains(got, "TIERCEL_INGEST_TOKEN") {
+				t.Errorf("%s %s takes its token from another variable:\n%s", a.name, variant, got)
+			}
 			if strings.Contains(got, "<no value>") {
 				t.Errorf("%s: a value is missing:\n%s", a.name, got)
 			}

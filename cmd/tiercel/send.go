@@ -86,7 +86,8 @@ func newSend(p *process) *cobra.Command {
 		Short: "Send a test event by each protocol and say what was answered",
 		Long: "Send speaks to a running server as agents do, one marked event for each protocol, and prints the\n" +
 			"answer. It exits with 1 when one was not acknowledged. Without --protocol it tries those of HTTP,\n" +
-			"and syslog too when --syslog names an address.",
+			"and syslog too when --syslog names an address. The token is one that agents have, for a source, as\n" +
+			"TIERCEL_INGEST_TOKEN is; TIERCEL_TOKEN is the admin token of other verbs.",
 		Example: "  tiercel send --token tc1_…\n" +
 			"  tiercel send --to https://siem.example.org:8600 --protocol elastic,hec\n" +
 			"  tiercel send --protocol syslog-udp --syslog 127.0.0.1:5514",
@@ -97,7 +98,7 @@ func newSend(p *process) *cobra.Command {
 	flags.StringSliceVar(&f.protocols, "protocol", nil, "`names` of protocols: "+strings.Join(names, ", "))
 	flags.StringVar(&f.to, "to", "", "`URL` of the server (default TIERCEL_SERVER, else "+defaultServer+")")
 	flags.StringVar(&f.syslog, "syslog", "", "`host:port` of a plain syslog listener")
-	flags.StringVar(&f.token, "token", "", "ingest `token` (default TIERCEL_INGEST_TOKEN, else TIERCEL_TOKEN)")
+	flags.StringVar(&f.token, "token", "", "ingest `token` (default TIERCEL_INGEST_TOKEN)")
 	flags.StringVar(&f.ca, "ca", "", "PEM `file` of the authority of the server's certificate (default: the system's)")
 	complete(c, "protocol", names)
 	return c
@@ -112,7 +113,7 @@ func runSend(ctx context.Context, p *process, f *sendFlags) error {
 		return usageError("--to %s would send the token readable by anyone on the way; use https", base.Redacted())
 	}
 	base.Path = strings.TrimSuffix(base.Path, "/")
-	f.token = strings.TrimSpace(firstOf(f.token, p.getenv("TIERCEL_INGEST_TOKEN"), p.getenv("TIERCEL_TOKEN")))
+	f.token = strings.TrimSpace(firstOf(f.token, p.getenv("TIERCEL_INGEST_TOKEN")))
 	if strings.ContainsFunc(f.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return usageError("the token has characters that no token has; was it copied whole?")
 	}
@@ -169,7 +170,7 @@ func (f *sendFlags) choose() ([]sender, error) {
 		case plain && f.syslog == "":
 			return nil, usageError("%s needs --syslog host:port, the address of a listener under receivers.syslog", s.name)
 		case !plain && f.token == "":
-			return nil, usageError("no token; make one with 'tiercel token create test --source test', and give it with --token or TIERCEL_TOKEN")
+			return nil, usageError("no token; make one with 'tiercel token create test --source test', and give it with --token or TIERCEL_INGEST_TOKEN\nTIERCEL_TOKEN is not taken: it is the admin token of the verbs that ask a server")
 		}
 		chosen = append(chosen, s)
 	}

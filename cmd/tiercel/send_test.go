@@ -134,6 +134,45 @@ func TestSendUsage(t *testing.T) {
 	}
 }
 
+// Send takes an ingest token; the variable of the verbs' admin token is left
+// alone, since agents must not have that.
+func TestSendToken(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		vars map[string]string
+		args []string
+		want string // empty is a usage error
+	}{
+		{map[string]string{"TIERCEL_INGEST_TOKEN": "ingest", "TIERCEL_TOKEN": "admin"}, nil, "ingest"},
+		{map[string]string{"TIERCEL_INGEST_TOKEN": "ingest"}, []string{"--token", "given"}, "given"},
+		{map[string]string{"TIERCEL_TOKEN": "admin"}, []string{"--token", "given"}, "given"},
+		{map[string]string{"TIERCEL_TOKEN": "admin"}, nil, ""},
+	} {
+		shown := make(chan string, 1)
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shown <- strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+			_, _ = io.WriteString(w, `{"accepted":1}`)
+		}))
+		p, _, stderr := online(t, append([]string{"send", "--to", s.URL, "--protocol", "ndjson"}, c.args...)...)
+		p.getenv = func(name string) string { return c.vars[name] }
+		err := run(context.Background(), p)
+		s.Close()
+		if c.want == "" {
+			if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "TIERCEL_INGEST_TOKEN") || len(shown) > 0 {
+				t.Errorf("%v: %v %s", c.vars, err, stderr)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%v: %v %s", c.vars, err, stderr)
+			continue
+		}
+		if got := <-shown; got != c.want {
+			t.Errorf("%v %v: sent with %q, want %q", c.vars, c.args, got, c.want)
+		}
+	}
+}
+
 func TestSendSyslog(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
