@@ -30,10 +30,14 @@ type Message struct {
 	Text []byte
 }
 
+// byteOrderMark is that of UTF-8: RFC 5424 has it before MSG, some senders before
+// all.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // Scan reads line. It never fails: what has no header is a message.
 func (m *Message) Scan(line []byte, o timestamp.Options) {
 	*m = Message{Line: line}
-	rest := m.pri(bytes.TrimLeft(line, "\x00 "))
+	rest := m.pri(bytes.TrimLeft(bytes.TrimPrefix(line, byteOrderMark), "\x00 "))
 	if body, ok := version(rest); ok {
 		if m.rfc5424(body, o) {
 			return
@@ -129,7 +133,7 @@ func (m *Message) rfc5424(b []byte, o timestamp.Options) bool {
 	}
 	m.Program, m.PID, m.MsgID = nilValue(fields[1]), nilValue(fields[2]), nilValue(fields[3])
 	m.Structured = structured
-	m.Text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	m.Text = bytes.TrimPrefix(text, byteOrderMark)
 	return true
 }
 

@@ -1,6 +1,7 @@
 package syslog
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/format"
 	"github.com/tiercel-io/tiercel/format/formattest"
+	"github.com/tiercel-io/tiercel/timestamp"
 )
 
 func TestRecords(t *testing.T) {
@@ -219,5 +221,23 @@ func TestParseAllocatesNothing(t *testing.T) {
 		}
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A sender may begin each message with a byte order mark; at the beginning of a
+// file it is not the line's.
+func TestByteOrderMark(t *testing.T) {
+	t.Parallel()
+	o := timestamp.Options{Reference: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)}
+	for line, want := range map[string]string{
+		"\xef\xbb\xbf<34>Oct 11 22:14:15 h su: x":                             "h su x 34",
+		"\xef\xbb\xbf<34>1 2003-10-11T22:14:15.003Z h su - - - \xef\xbb\xbfx": "h su x 34",
+		"\xef\xbb\xbfOct 11 22:14:15 h su: \xef\xbb\xbfx":                     "h su \xef\xbb\xbfx 0",
+	} {
+		var m Message
+		m.Scan([]byte(line), o)
+		if got := fmt.Sprintf("%s %s %s %d", m.Host, m.Program, m.Text, m.Pri); got != want || m.Time.IsZero() || string(m.Line) != line {
+			t.Errorf("%q: %q", line, got)
+		}
 	}
 }
