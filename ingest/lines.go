@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/tiercel-io/tiercel/format"
@@ -46,10 +47,13 @@ func (b *Batch) Put(start, end int) {
 		b.Frames = append(b.Frames, format.Frame{Start: start, End: end})
 		return
 	}
-	b.Refused = append(b.Refused, Refused{
-		Start: start, End: start + RefusedBytesMax, Reason: ReasonTooLarge,
-		Detail: fmt.Sprintf("a record of %d bytes, of which the first %d are kept", end-start, RefusedBytesMax),
-	})
+	b.Refused = append(b.Refused, Refused{Start: start, End: start + RefusedBytesMax, Reason: ReasonTooLarge, Detail: LargeDetail(b.Data[start:end])})
+}
+
+// LargeDetail tells of a record beyond [EventBytesMax] what its first bytes alone
+// do not: its length, and the SHA-256 by which it can be known.
+func LargeDetail(record []byte) string {
+	return fmt.Sprintf("a record of %d bytes, SHA-256 %x, of which the first %d are kept", len(record), sha256.Sum256(record), RefusedBytesMax)
 }
 
 func blank(s []byte) bool {

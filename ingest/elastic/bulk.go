@@ -67,7 +67,6 @@ const (
 	detailDocument = "the action has no document line"
 	detailUpdate   = "update changes a document; events are only added"
 	detailDelete   = "delete removes a document; events are only added"
-	detailLarge    = "the document is larger than an event may be"
 )
 
 // split cuts a body into actions and documents by its newlines. Documents are
@@ -128,7 +127,7 @@ func (b *bulk) split(data []byte, index string) bool {
 		case !named:
 			b.refuse(it, start, docEnd, ingest.ReasonNotRecord, detailName)
 		case docEnd-docStart > ingest.EventBytesMax:
-			b.refuse(it, docStart, docEnd, ingest.ReasonTooLarge, detailLarge)
+			b.refuse(it, docStart, docEnd, ingest.ReasonTooLarge, ingest.LargeDetail(data[docStart:docEnd]))
 		default:
 			b.items = append(b.items, it)
 			b.frames = append(b.frames, format.Frame{Start: docStart, End: docEnd})

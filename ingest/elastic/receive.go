@@ -158,7 +158,7 @@ func (h *handler) document(w http.ResponseWriter, r *http.Request, grant ingest.
 		batch.Key = ingest.KeyOf(nil, Protocol, "create", index, id)
 	}
 	if end-start > ingest.EventBytesMax {
-		batch.Refused = []ingest.Refused{{Start: start, End: start + ingest.RefusedBytesMax, Reason: ingest.ReasonTooLarge, Detail: detailLarge}}
+		batch.Refused = []ingest.Refused{{Start: start, End: start + ingest.RefusedBytesMax, Reason: ingest.ReasonTooLarge, Detail: ingest.LargeDetail(d.Data[start:end])}}
 	} else {
 		batch.Frames = []format.Frame{{Start: start, End: end}}
 		if id != "" {

@@ -375,7 +375,7 @@ func TestOversizeEvent(t *testing.T) {
 			if len(k.records) != records-refused || len(k.refused) != refused {
 				t.Errorf("%s of %d bytes: %d records, %d refused", target, size, len(k.records), len(k.refused))
 			}
-			if refused == 1 && (k.refused[0] != doc[:ingest.RefusedBytesMax] || k.reasons[0] != ingest.ReasonTooLarge) {
+			if refused == 1 && (k.refused[0] != doc[:ingest.RefusedBytesMax] || k.reasons[0] != ingest.ReasonTooLarge || k.batch.Refused[0].Detail != ingest.LargeDetail([]byte(doc))) {
 				t.Errorf("kept %d bytes because of %s", len(k.refused[0]), k.reasons[0])
 			}
 		}

@@ -54,7 +54,7 @@ func (f *framer) Record(raw []byte) error {
 	f.shared += f.BlockBytes()
 	switch {
 	case len(raw) > ingest.EventBytesMax:
-		f.refuse(raw, ingest.ReasonTooLarge, fmt.Sprintf("a record of %d bytes, of which the first %d are kept", len(raw), ingest.RefusedBytesMax))
+		f.refuse(raw, ingest.ReasonTooLarge, ingest.LargeDetail(raw))
 	case f.BlockBytes() > BlockBytesMax:
 		f.refuse(raw, ingest.ReasonLimit, fmt.Sprintf("its resource and scope have %d bytes; at most %d are read", f.BlockBytes(), BlockBytesMax))
 	case f.shared > SharedBytesMax:
