@@ -264,3 +264,36 @@ func everything(t *testing.T, r *rig) map[string]string {
 	}
 	return outlines(page.Detections)
 }
+
+// The log names the content that decided; when its rules are lost with the state,
+// those that are there now decide, and nothing stands still.
+func TestLostContent(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewCrashableMem()
+	r := newRig(t, disk, map[string]string{"a.yml": ruleWhoami})
+	r.change = func(c *Config) { c.HeartbeatAfter = time.Hour } // nothing closes while the test runs
+	r.start()
+	now := time.Now()
+	r.send("pc", process(now, "a", `C:\Windows\System32\whoami.exe`, 1))
+	r.settled(1)
+	r.loader.rules = map[string]string{"a.yml": ruleWhoami, "b.yml": ruleMany}
+	if got, err := r.node.Reload(); err != nil || !got.Changed {
+		t.Fatalf("reload: %+v, %v", got, err)
+	}
+	r.send("pc", process(now.Add(time.Second), "a", `C:\Windows\System32\whoami.exe`, 2))
+	r.settled(2)
+	r.end()
+	if err := disk.RemoveAll("state"); err != nil {
+		t.Fatal(err)
+	}
+	r.loader.rules = map[string]string{"a.yml": ruleWhoami, "c.yml": ruleScript}
+	r.start()
+	r.send("pc", process(now.Add(2*time.Second), "a", `C:\Windows\System32\whoami.exe`, 3))
+	if c := r.settled(3); c.Evaluated != 3 || c.Received != 3 {
+		t.Errorf("the ledger says %+v", c)
+	}
+	if got := r.await("provisional", 1); got[0].Count != 3 {
+		t.Errorf("detected %d of 3", got[0].Count)
+	}
+	r.end()
+}

@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -20,9 +21,11 @@ const kindContent = "content"
 type contents struct {
 	loader  Loader
 	records store.Records
+	logger  *slog.Logger
 
 	mu     sync.Mutex
 	loaded map[Version]*Content
+	last   *Content // the one added last
 }
 
 // versionsID is the document with the versions whose archives are kept, oldest
@@ -41,7 +44,7 @@ func (c *contents) add(x *Content) error {
 	}
 	x.Archive = nil // it is as large as all the rules, and kept now
 	c.mu.Lock()
-	c.loaded[x.Version] = x
+	c.loaded[x.Version], c.last = x, x
 	c.mu.Unlock()
 	return c.keep(x.Version.String())
 }
@@ -63,7 +66,9 @@ func (c *contents) keep(version string) error {
 	return saveState(c.records, event.LocalTenant, kindContent, versionsID, []byte(strings.Join(versions, "\n")))
 }
 
-// get returns a content by its version.
+// get returns a content by its version. One whose archive is lost or cannot be
+// used any more is replaced by the newest: what it decided must be decided by
+// something.
 func (c *contents) get(v Version) (*Content, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,12 +76,17 @@ func (c *contents) get(v Version) (*Content, error) {
 		return x, nil
 	}
 	archive, err := loadState(c.records, event.LocalTenant, kindContent, v.String())
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, errState) {
 		return nil, fmt.Errorf("content %s: %w", v, err)
 	}
-	x, err := c.loader.Revive(archive)
+	var x *Content
+	if err == nil {
+		x, err = c.loader.Revive(archive)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("content %s: %w", v, err)
+		c.logger.Error("rules of former content cannot be had; the present ones decide in their place", "content", v.String(), "error", err.Error())
+		c.loaded[v] = c.last
+		return c.last, nil
 	}
 	x.Version, x.Archive = v, nil
 	x.prepare()

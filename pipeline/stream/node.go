@@ -110,7 +110,7 @@ func Start(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, clock: cfg.Clock, log: cfg.Log, records: cfg.Records, detections: cfg.Detections, quarantine: cfg.Quarantine,
 		logger: cfg.Logger, metrics: newFigures(cfg.Metrics), scheduler: newScheduler(),
-		contents: &contents{loader: cfg.Loader, records: cfg.Records, loaded: make(map[Version]*Content)},
+		contents: &contents{loader: cfg.Loader, records: cfg.Records, logger: cfg.Logger, loaded: make(map[Version]*Content)},
 		scopes:   make(map[store.Partition]*scope), counted: make(map[store.Partition]int64), rates: make(map[sourceKey]*rate), watched: make(map[sourceKey]*watched),
 		wake:     make(map[store.Partition]chan struct{}),
 		outbound: make(chan struct{}, 1), turning: make(chan struct{}, 1), started: cfg.Clock.Now(),
