@@ -24,6 +24,7 @@ import (
 	"github.com/tiercel-io/tiercel/format/formats"
 	"github.com/tiercel-io/tiercel/format/hec"
 	"github.com/tiercel-io/tiercel/format/otlp"
+	"github.com/tiercel-io/tiercel/health"
 	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/metric"
 	"github.com/tiercel-io/tiercel/pipeline/stream"
@@ -194,9 +195,9 @@ func newLogger(w io.Writer, o config.Observability) *slog.Logger {
 	_ = level.UnmarshalText([]byte(o.LogLevel))
 	options := &slog.HandlerOptions{Level: level}
 	if o.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(calm(slog.NewJSONHandler(w, options)))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(calm(slog.NewTextHandler(w, options)))
 }
 
 // open opens the data folder and takes up what it holds.
@@ -272,6 +273,9 @@ func memTableBytes(reserve int64) uint64 {
 // openRecords opens the documents. Damaged ones are set aside: what the log
 // still holds is decided again, which is better than not to start.
 func (s *server) openRecords(dir string) (*pebble.Engine, error) {
+	if err := roomToOpen(s.world.FS, dir); err != nil {
+		return nil, err
+	}
 	cfg := pebble.Config{FS: s.world.FS, Dir: dir, Logger: s.logger, MemTableBytes: memTableBytes(int64(s.cfg.Log.ReserveBytes))}
 	records, err := pebble.Open(cfg)
 	if errors.Is(err, pebble.ErrDamaged) {
@@ -340,8 +344,13 @@ func (s *server) source(t event.Tenant, name string) stream.Source {
 	if err != nil { // checked with the configuration
 		zone = time.UTC
 	}
+	var except []health.Interval
+	for _, d := range c.Excepted() {
+		except = append(except, health.Interval{From: d.From.Unix() / 60, To: d.To.Unix() / 60})
+	}
 	return stream.Source{
-		Pack: c.Pack, Format: c.Format, Zone: zone, Lateness: c.Lateness, Cadence: c.Cadence,
+		Except: except,
+		Pack:   c.Pack, Format: c.Format, Zone: zone, Lateness: c.Lateness, Cadence: c.Cadence,
 		ExpectSilence: c.ExpectSilence, DropFields: c.DropFields, DetectOnly: c.DetectOnly, Filtered: c.FilteredChannels,
 		Import: c.Files.Mode == "import" && len(c.Files.Paths) > 0,
 	}
