@@ -196,6 +196,9 @@ func TestBackupLabel(t *testing.T) {
 	if rec := w.ask("POST", v1+"/backup", "all-write", `{"label":"twice"}`); errorOf(t, rec) != CodeConflict || !strings.Contains(rec.Body.String(), `there is a backup \"twice\" already`) {
 		t.Errorf("a label that is taken: %d %s", rec.Code, rec.Body)
 	}
+	if rec := w.ask("POST", v1+"/backup", "all-write", `{}`); !strings.Contains(rec.Body.String(), "there is a backup of this second already") {
+		t.Errorf("a time that is taken: %d %s", rec.Code, rec.Body)
+	}
 }
 
 // What is not there is named, and so is how a time is written.

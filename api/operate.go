@@ -33,7 +33,11 @@ func (s *server) backup(ctx context.Context, c *caller, in *backupInput) (*backu
 	c.object = in.Body.Label
 	b, err := s.node.Backup(ctx, in.Body.Label)
 	if errors.Is(err, store.ErrConflict) {
-		return nil, refuse(CodeConflict, fmt.Sprintf("there is a backup %q already; choose another label, or move it away", in.Body.Label))
+		label := "of this second"
+		if in.Body.Label != "" {
+			label = fmt.Sprintf("%q", in.Body.Label)
+		}
+		return nil, refuse(CodeConflict, "there is a backup "+label+" already; choose another label, or move it away")
 	}
 	if err != nil {
 		return nil, err

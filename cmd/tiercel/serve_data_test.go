@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -15,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/tiercel-io/tiercel/env"
+	"github.com/tiercel-io/tiercel/store"
 )
 
 func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
@@ -65,8 +68,14 @@ func TestOpenData(t *testing.T) {
 // serveOnce runs serve in a folder until it has begun, or failed.
 func serveOnce(t *testing.T, folder, listen string) (stderr string, _ error) {
 	t.Helper()
-	p, _, errors := inProcess(t)
-	p.world, p.stderr = env.Real(), errors
+	return serveWhile(t, folder, listen, func(*server) error { return nil })
+}
+
+// serveWhile runs serve in a folder until work is done.
+func serveWhile(t *testing.T, folder, listen string, work func(*server) error) (stderr string, _ error) {
+	t.Helper()
+	p, _, out := inProcess(t)
+	p.world, p.stderr = env.Real(), out
 	f := serveFlags{listen: listen, config: configFlags{data: folder, set: []string{"admin.listen=", "log.reserve_bytes=16MiB"}}}
 	cfg, err := f.load(&p)
 	if err != nil {
@@ -76,11 +85,11 @@ func serveOnce(t *testing.T, folder, listen string) (stderr string, _ error) {
 	defer stop()
 	s := newServer(&p, cfg)
 	s.ready = func(context.Context) error {
-		stop()
-		return nil
+		defer stop()
+		return work(s)
 	}
 	err = s.serve(ctx)
-	return errors.String(), err
+	return out.String(), err
 }
 
 // The tokens of a first start are shown although it fails for a port in use:
@@ -176,6 +185,39 @@ func TestRestoreOfAFolderInUse(t *testing.T) {
 	}
 	if code, said := restoring(); code != exitDone {
 		t.Errorf("of a server that has stopped: %d %s", code, said)
+	}
+}
+
+// A backup that fails leaves nothing behind: its label is free, and so is the
+// room.
+func TestBackupThatFails(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "data")
+	deep := filepath.Join(folder, "access", strings.Repeat("d/", copyDepthMax+1))
+	stderr, err := serveWhile(t, folder, "127.0.0.1:0", func(s *server) error {
+		if err := s.world.FS.MkdirAll(deep, 0o700); err != nil {
+			return err
+		}
+		if _, err := s.Backup(context.Background(), "one"); err == nil || !strings.Contains(err.Error(), "nested deeper") {
+			return fmt.Errorf("the first: %v", err)
+		}
+		if left, err := s.world.FS.List(filepath.Join(folder, "backups")); err != nil || len(left) > 0 {
+			return fmt.Errorf("left behind: %q, %v", left, err)
+		}
+		if err := s.world.FS.RemoveAll(filepath.Join(folder, "access", "d")); err != nil {
+			return err
+		}
+		b, err := s.Backup(context.Background(), "one")
+		if err != nil || b.Folder != filepath.Join(folder, "backups", "one") {
+			return fmt.Errorf("the second: %+v, %v", b, err)
+		}
+		if _, err := s.Backup(context.Background(), "one"); !errors.Is(err, store.ErrConflict) {
+			return fmt.Errorf("the third: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%v\n%s", err, stderr)
 	}
 }
 

@@ -245,7 +245,8 @@ func (s *server) Backup(_ context.Context, label string) (api.Backup, error) {
 		return api.Backup{}, store.ErrConflict
 	}
 	if err := s.backup(dir); err != nil {
-		return api.Backup{}, err
+		// A part of a backup is none, and takes room that may be what was short.
+		return api.Backup{}, errors.Join(err, fsys.RemoveAll(dir))
 	}
 	files, bytes := measure(s.world, dir)
 	s.logger.Info("backup written", "folder", dir, "files", files, "bytes", bytes)
