@@ -87,6 +87,7 @@ func lineOf(rec *event.Record) (l *Line, several bool) {
 		mark := byte(',')
 		if l.Beside == nil {
 			mark = '{'
+			l.Beside = make([]byte, 0, max(len(rec.Raw)-len(text), 64))
 		}
 		l.Beside = append(l.Beside, mark)
 		l.Beside = append(event.AppendQuoted(l.Beside, []byte(name)), ':')

@@ -31,6 +31,13 @@ type parser struct {
 	buf    []byte // decoded values; older slices stay valid when it grows
 	words  []byte
 	argv   []argument
+
+	// Of joined records:
+	keys   map[string]int // their names, by index of places
+	places []keyPlace
+	order  []joinedKey
+	follow []int // by field: the next one with its key
+	run    int
 }
 
 // Parse implements format.Parser.
@@ -355,49 +362,71 @@ func (p *parser) join() {
 // has all arguments.
 const joinedArguments = 64
 
+// joinedKey is a key of the joined record: its first and its last value among the
+// parser's fields, between which follow leads.
+type joinedKey struct {
+	key         []byte
+	first, last int
+}
+
+// keyPlace says where a key stands in the joined record that is the run-th.
+type keyPlace struct{ run, at int }
+
+// keysKept bounds the names of keys that a parser keeps from event to event; logs
+// have a few hundred.
+const keysKept = 4096
+
 // joinFields puts each key once, with the values of all lines.
 func (p *parser) joinFields(t *event.Tree) {
-	type values struct {
-		key    []byte
-		values [][]byte
+	if p.keys == nil || len(p.keys) > keysKept {
+		p.keys, p.places = map[string]int{}, p.places[:0]
 	}
-	var (
-		order []values
-		index = map[string]int{}
-	)
+	p.run++
+	p.order = p.order[:0]
+	p.follow = slices.Grow(p.follow[:0], len(p.fields))[:len(p.fields)]
 	for _, l := range p.lines {
 		if string(l.kind) == "EOE" {
 			continue
 		}
-		for i, f := range p.fields[l.from:l.to] {
-			if len(p.argv) > 0 && string(l.kind) == "SYSCALL" && len(f.key) == 2 && f.key[0] == 'a' && f.key[1]-'0' <= 3 {
+		for at := l.from; at < l.to; at++ {
+			key := p.fields[at].key
+			if len(p.argv) > 0 && string(l.kind) == "SYSCALL" && len(key) == 2 && key[0] == 'a' && key[1]-'0' <= 3 {
 				continue
 			}
-			if n, _, ok := argumentOf(f.key); ok && n >= joinedArguments {
+			if n, _, ok := argumentOf(key); ok && n >= joinedArguments {
 				continue
 			}
-			n, seen := index[string(f.key)]
-			if !seen {
-				n = len(order)
-				index[string(f.key)] = n
-				order = append(order, values{key: f.key})
+			id, known := p.keys[string(key)]
+			if !known {
+				id = len(p.places)
+				p.keys[string(key)] = id
+				p.places = append(p.places, keyPlace{})
+			}
+			if p.places[id].run != p.run {
+				p.places[id] = keyPlace{p.run, len(p.order)}
+				p.order = append(p.order, joinedKey{key, at, at})
+				continue
 			}
 			// What every line has is the same in all.
-			if seen && i <= 3 && (string(f.key) == "node" || string(f.key) == "timestamp" || string(f.key) == "serial") {
+			if at-l.from <= 3 && (string(key) == "node" || string(key) == "timestamp" || string(key) == "serial") {
 				continue
 			}
-			order[n].values = append(order[n].values, f.value)
+			k := &p.order[p.places[id].at]
+			p.follow[k.last], k.last = at, at
 		}
 	}
-	for _, v := range order {
-		t.PutKey(v.key)
-		if len(v.values) == 1 {
-			t.PutString(v.values[0])
+	for _, k := range p.order {
+		t.PutKey(k.key)
+		if k.first == k.last {
+			t.PutString(p.fields[k.first].value)
 			continue
 		}
 		t.BeginArray()
-		for _, one := range v.values {
-			t.PutString(one)
+		for at := k.first; ; at = p.follow[at] {
+			t.PutString(p.fields[at].value)
+			if at == k.last {
+				break
+			}
 		}
 		t.EndContainer()
 	}
