@@ -106,6 +106,7 @@ func (k *checker) sources() {
 		if s.ExpectSilence && s.Cadence > 0 {
 			k.fault(path+".expect_silence", "remove it or cadence", "a source with a cadence cannot be expected to be silent")
 		}
+		k.silence(path+".silence", s)
 		for j, f := range s.DropFields {
 			if strings.TrimSpace(f) == "" {
 				k.fault(fmt.Sprintf("%s.drop_fields[%d]", path, j), "name a field", "the name is empty")

@@ -151,6 +151,7 @@ type Source struct {
 	Lateness         time.Duration `key:"lateness" default:"5m" min:"0s" max:"7d" doc:"How much later than its newest event an event may come and still count as in time. Detections are final that much later."`
 	LagMax           time.Duration `key:"lag_max" default:"1h" min:"10s" max:"7d" doc:"How far the source may fall behind before the others stop waiting for it."`
 	Cadence          time.Duration `key:"cadence" default:"0s" min:"0s" max:"31d" doc:"How often at least it sends. After twice that without an event it is reported as silent. 0s means that it is learned by the hour of the week; a source that stands here and has never sent anything is then reported after two days."`
+	Silence          Silence       `key:"silence" doc:"Days on which it need not send."`
 	ExpectSilence    bool          `key:"expect_silence" default:"false" doc:"Never reports it as silent: for sources that speak only when something is wrong."`
 	Shards           int           `key:"shards" default:"1" min:"1" max:"64" doc:"Partitions of its log, for a source that is too much for one core. Events of one sender stay in one partition."`
 	DropFields       []string      `key:"drop_fields" doc:"Fields, as paths of keys joined by dots, that are left out of what is kept of an event. Rules still see them; the ledger counts the bytes."`
@@ -158,6 +159,15 @@ type Source struct {
 	FilteredChannels []string      `key:"filtered_channels" doc:"Windows channels and other numbered streams that the sender is known to filter, so that missing numbers in them are no gap. * means all."`
 	Files            Files         `key:"files" doc:"Files on this machine that are read as this source."`
 }
+
+// Silence are days on which a source need not send.
+type Silence struct {
+	Except []string `key:"except" doc:"Days, as 2026-12-25, on which it is not reported as silent; they count for no silence, and nothing is learned of them."`
+	Zone   string   `key:"zone" doc:"The time zone of the days, as Europe/Berlin. Empty means that of the source."`
+}
+
+// ExceptMax bounds the days of one source.
+const ExceptMax = 1000
 
 // Files are files to read.
 type Files struct {

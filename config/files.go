@@ -136,6 +136,9 @@ func (c *Config) doubts() []Warning {
 		if s.Cadence > 0 && s.LagMax > 0 && s.Lateness > s.LagMax {
 			add(fmt.Sprintf("sources[%d].lateness", i), "make lag_max the larger one", "the source may be later than the time after which the others stop waiting for it")
 		}
+		if s.ExpectSilence && len(s.Silence.Except) > 0 {
+			add(fmt.Sprintf("sources[%d].silence.except", i), "remove it or expect_silence", "a source that is never reported as silent needs no days on which it is not")
+		}
 		if slices.ContainsFunc(s.FilteredChannels, func(f string) bool { return strings.TrimSpace(f) == "*" }) && len(s.FilteredChannels) > 1 {
 			add(fmt.Sprintf("sources[%d].filtered_channels", i), "remove the others", "* stands for every channel")
 		}

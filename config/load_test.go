@@ -148,6 +148,10 @@ func TestRefusals(t *testing.T) {
 		{"zone", "sources: [{name: a, zone: Berlin}]\n", `t.yml:1:27: sources[0].zone: "Berlin" is not a time zone; write a name of the IANA database, as Europe/Berlin`},
 		{"zone of the machine", "sources: [{name: a, zone: Local}]\n", `sources[0].zone: "Local" is not a time zone`},
 		{"silence and cadence", "sources: [{name: a, cadence: 5m, expect_silence: true}]\n", "t.yml:1:50: sources[0].expect_silence: a source with a cadence cannot be expected to be silent; remove it or cadence"},
+		{"day", "sources: [{name: a, silence: {except: [2026-12-25, 2026-02-30]}}]\n", `t.yml:1:52: sources[0].silence.except[1]: "2026-02-30" is not a day; write year, month and day, as 2026-12-25`},
+		{"day of another form", "sources: [{name: a, silence: {except: ['25.12.2026']}}]\n", `t.yml:1:40: sources[0].silence.except[0]: "25.12.2026" is not a day`},
+		{"zone of days", "sources: [{name: a, silence: {zone: Berlin}}]\n", `t.yml:1:37: sources[0].silence.zone: "Berlin" is not a time zone`},
+		{"zone of days of the machine", "sources: [{name: a, silence: {zone: Local}}]\n", `sources[0].silence.zone: "Local" is not a time zone`},
 		{"empty field", "sources: [{name: a, drop_fields: ['']}]\n", "sources[0].drop_fields[0]: the name is empty"},
 		{"empty channel", "sources: [{name: a, filtered_channels: [' ']}]\n", "sources[0].filtered_channels[0]: the name is empty"},
 		{"empty path", "sources: [{name: a, files: {paths: ['']}}]\n", "sources[0].files.paths[0]: the path is empty"},
@@ -496,6 +500,7 @@ func TestWarnings(t *testing.T) {
 		{"http: {tls: {cert: cert.pem, key: key.pem}}\nreceivers: {syslog: [{listen: '0.0.0.0:6514', transport: tls}]}\n", "A=b", "t.yml:2:22: receivers.syslog[0]: anyone who reaches this port can send as this source; set tls.client_ca"},
 		{"http: {tls: {cert: cert.pem, key: key.pem, client_ca: cert.pem}}\nreceivers: {syslog: [{listen: '0.0.0.0:6514', transport: tls}]}\n", "A=b", ""},
 		{"http: {tls: {cert: cert.pem, key: key.pem}}\nreceivers: {syslog: [{listen: '0.0.0.0:6514', transport: tls, certificates: [{match: 'spki:" + strings.Repeat("ab", 32) + "'}]}]}\n", "A=b", ""},
+		{"sources: [{name: a, expect_silence: true, silence: {except: [2026-12-25]}}]\n", "A=b", "t.yml:1:61: sources[0].silence.except: a source that is never reported as silent needs no days"},
 		{"sources: [{name: a, filtered_channels: ['*', Security]}]\n", "A=b", "* stands for every channel"},
 	} {
 		_, warnings, err := config.Load(files(t, map[string]string{"t.yml": c.text, "cert.pem": cert, "key.pem": key}), "t.yml", []string{c.variable}, nil)
@@ -507,6 +512,30 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%s%s: warns %v", c.text, c.variable, warnings)
 		case c.want != "" && (len(warnings) != 1 || !strings.Contains(warnings[0].String(), c.want)):
 			t.Errorf("%s%s: warns %v, want %s", c.text, c.variable, warnings, c.want)
+		}
+	}
+}
+
+// Days without silence are from midnight to midnight in their zone, whatever the
+// clocks do on them.
+func TestDaysWithoutSilence(t *testing.T) {
+	t.Parallel()
+	fs := files(t, map[string]string{"t.yml": "sources:\n- {name: a, zone: Europe/Berlin, silence: {except: [2026-12-25, 2026-03-29, 2026-10-25]}}\n" +
+		"- {name: b, zone: Europe/Berlin, silence: {zone: America/New_York, except: ['2026-12-25']}}\n- {name: c, silence: {except: [2024-02-29]}}\n- {name: d}\n"})
+	c, warnings, err := config.Load(fs, "t.yml", nil, nil)
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	for i, want := range []string{
+		"2026-12-24T23:00:00Z 24h0m0s, 2026-03-28T23:00:00Z 23h0m0s, 2026-10-24T22:00:00Z 25h0m0s",
+		"2026-12-25T05:00:00Z 24h0m0s", "2024-02-29T00:00:00Z 24h0m0s", "",
+	} {
+		var got []string
+		for _, d := range c.Sources[i].Excepted() {
+			got = append(got, fmt.Sprint(d.From.UTC().Format(time.RFC3339), " ", d.To.Sub(d.From)))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %s, want %s", c.Sources[i].Name, strings.Join(got, ", "), want)
 		}
 	}
 }

@@ -79,8 +79,9 @@ func (c *cadence) begin(minute int64) {
 	c.generation = minute / generationMinutes
 }
 
-// hear takes a minute with records. It returns the silence that it ends.
-func (c *cadence) hear(minute int64) (Silent, bool) {
+// hear takes a minute with records, of a source with excepted times. It returns
+// the silence that it ends.
+func (c *cadence) hear(minute int64, except []Interval) (Silent, bool) {
 	if c.first == 0 {
 		// Declared, and silent until now.
 		was := c.silent
@@ -98,19 +99,23 @@ func (c *cadence) hear(minute int64) (Silent, bool) {
 		c.habits = [2]int64{c.habits[1], minute}
 		c.silent = false
 	}
+	from := behind(except, c.from, minute)
+	learn = learn && !holds(except, minute)
 	c.turn(minute)
 	if hour, last := minute/60, c.seen/60; hour > last {
-		c.hour(last).push(c.active)
+		if !holds(except, c.seen) {
+			c.hour(last).push(c.active)
+		}
 		c.active = 0
 		if learn {
 			// More than nine weeks say nothing more than eight.
-			for h := max(last+1, (c.from+59)/60, hour-9*weekHours); h < hour; h++ {
+			for h := max(last+1, (from+59)/60, hour-9*weekHours); h < hour; h++ {
 				c.hour(h).push(0)
 			}
 		}
 	}
 	if learn {
-		c.pause(c.from, minute)
+		c.pause(from, minute)
 	}
 	c.active++
 	c.seen, c.from = minute, minute
@@ -167,14 +172,18 @@ func longest(p [2]int64) int64 { return max(p[0], p[1]) }
 // between two records, those of a weekend too.
 func (c *cadence) learned() bool { return c.seen-c.first >= learnMinutes }
 
-// silence tells whether a source is silent, and within how many minutes it
-// should have spoken.
-func (c *cadence) silence(now int64) (expected int64, silent bool) {
-	length := now - c.from
+// silence tells whether a source with excepted times is silent, and within how
+// many minutes it should have spoken.
+func (c *cadence) silence(now int64, except []Interval) (expected int64, silent bool) {
 	if c.declared > 0 {
-		return c.declared, length > 2*c.declared
+		return c.declared, now-c.from-within(except, c.from, now) > 2*c.declared
 	}
 	if c.first == 0 {
+		return 0, false
+	}
+	from := behind(except, c.from, now)
+	length := now - from
+	if length <= leastMinutes {
 		return 0, false
 	}
 	pause := longest(c.longest)
@@ -200,11 +209,11 @@ func (c *cadence) silence(now int64) (expected int64, silent bool) {
 		return 0, false
 	}
 	counted, here := int64(0), c.rate(hour)
-	for h := c.from / 60; h <= hour; h++ {
+	for h := from / 60; h <= hour; h++ {
 		if c.hour(h).steady() {
 			// A minute counts as much as its hour is busy beside the present one: the
 			// first minutes of work on an early day do not make it a full hour.
-			counted += overlap(c.from, now, h*60, h*60+60) * min(int64(c.hour(h).rate), here) / max(here, 1)
+			counted += overlap(from, now, h*60, h*60+60) * min(int64(c.hour(h).rate), here) / max(here, 1)
 		}
 	}
 	if counted <= leastMinutes {

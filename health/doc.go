@@ -15,7 +15,7 @@
 // rules.
 //
 // Known limits. Silence knows the hours of a week and no calendar: a holiday on
-// a working day is a silence. Two machines that share host name and channel
+// a working day is a silence unless it is excepted. Two machines that share host name and channel
 // count in one stream and look like gaps; a filtered channel must be named in
 // [SequencesConfig].
 package health

@@ -108,10 +108,14 @@ type Recovered struct {
 // its cadence, declared or assumed, has passed since: nothing tells better that an
 // agent was never connected.
 //
+// Times can be excepted ([Silence.Except]): in them no silence is told, they count
+// for none, and nothing is learned of them.
+//
 // It is not safe for concurrent use.
 type Silence struct {
 	cfg       SilenceConfig
 	sources   map[string]*cadence
+	except    map[string][]Interval
 	watched   int64
 	recovered []Recovered
 	refused   uint64
@@ -122,7 +126,7 @@ func NewSilence(cfg SilenceConfig) *Silence {
 	if cfg.SourcesMax <= 0 {
 		cfg.SourcesMax = SilenceSourcesMax
 	}
-	return &Silence{cfg: cfg, sources: map[string]*cadence{}}
+	return &Silence{cfg: cfg, sources: map[string]*cadence{}, except: map[string][]Interval{}}
 }
 
 // Refused counts the calls for sources beyond the bound, or with a name that is
@@ -144,7 +148,7 @@ func (q *Silence) Observe(source string, minute int64, records uint64) {
 		c.begin(minute)
 		return
 	}
-	if silent, ok := c.hear(minute); ok {
+	if silent, ok := c.hear(minute, q.except[source]); ok {
 		q.recovered = append(q.recovered, Recovered{Silent: silent, At: minute})
 	}
 }
@@ -246,10 +250,10 @@ func (q *Silence) Check(now int64) ([]Silent, []Recovered) {
 	q.watch(now)
 	var list []Silent
 	for name, c := range q.sources {
-		if c.silent || now-c.from <= leastMinutes && c.declared == 0 {
+		if c.silent || now-c.from <= leastMinutes && c.declared == 0 || holds(q.except[name], now) {
 			continue
 		}
-		limit, ok := c.silence(now)
+		limit, ok := c.silence(now, q.except[name])
 		if !ok {
 			continue
 		}

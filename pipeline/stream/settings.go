@@ -5,6 +5,7 @@ import (
 
 	"github.com/tiercel-io/tiercel/detect/correlate"
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/health"
 )
 
 // Settings are a tenant's.
@@ -37,6 +38,8 @@ type Source struct {
 	Cadence time.Duration
 	// ExpectSilence never reports it as silent.
 	ExpectSilence bool
+	// Except are times in which it need not speak, in minutes of Unix time.
+	Except []health.Interval
 	// DropFields are members of the record, by path, that are taken out of what
 	// is kept of it. DetectOnly keeps nothing of a record but its hash.
 	DropFields []string

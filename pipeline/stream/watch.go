@@ -173,6 +173,7 @@ func (n *Node) await(minute int64, spoken map[sourceKey]bool) error {
 			}
 		}
 		for _, name := range sortedKeys(awaited) {
+			w.silence.Except(name, awaited[name].Except)
 			w.silence.Await(name, cadenceMinutes(awaited[name]), minute)
 		}
 		if state := w.silence.Encode(); !bytes.Equal(state, before) {

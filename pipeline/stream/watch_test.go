@@ -393,11 +393,14 @@ func neverSpoke(t *testing.T, pack, says string) {
 			s.Cadence, s.Pack = 5*time.Minute, pack
 		case "rare":
 			s.ExpectSilence = true
+		case "holiday":
+			now := time.Now().Unix() / 60
+			s.Cadence, s.Except = 5*time.Minute, []health.Interval{{From: now - 1, To: now + 24*60}}
 		case "import":
 			s.Cadence = time.Minute
 		}
 	})
-	configured := []string{"dc", "gone", "rare", "import", "some day"}
+	configured := []string{"dc", "gone", "rare", "import", "holiday", "some day"}
 	usual := r.change
 	r.change = func(c *Config) {
 		usual(c)
@@ -472,7 +475,7 @@ func neverSpoke(t *testing.T, pack, says string) {
 	told("still silent", "dc final", "gone final")
 	// One speaks, and is a source as any other; one is configured no longer.
 	r.end()
-	configured = []string{"dc", "rare", "import", "some day"}
+	configured = []string{"dc", "rare", "import", "holiday", "some day"}
 	r.start()
 	speak(3, "dc")
 	told("speaks", "dc closed", "gone closed")
