@@ -158,6 +158,7 @@ func (h *Receiver) take(w http.ResponseWriter, r *http.Request, frame func(*inge
 		return
 	}
 	if h.stopping.Load() {
+		w.Header().Set("Retry-After", httpin.RetryAfter(0))
 		h.refuse(w, httpin.ReasonBusy, replyStopping)
 		return
 	}

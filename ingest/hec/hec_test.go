@@ -297,9 +297,11 @@ func TestStop(t *testing.T) {
 	t.Parallel()
 	s, h := receiver(t, AcksOnChannel)
 	h.Stop()
-	for _, w := range []*httptest.ResponseRecorder{
-		ingesttest.Do(h, "POST", "/services/collector", `{"event":1}`), ingesttest.Do(h, "GET", "/services/collector/health", ""),
-	} {
+	post := ingesttest.Do(h, "POST", "/services/collector", `{"event":1}`)
+	if post.Header().Get("Retry-After") != "1" {
+		t.Errorf("%v", post.Header())
+	}
+	for _, w := range []*httptest.ResponseRecorder{post, ingesttest.Do(h, "GET", "/services/collector/health", "")} {
 		if w.Code != 503 || w.Body.String() != `{"text":"Server is shutting down","code":23}` {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}

@@ -570,3 +570,40 @@ func TestReserve(t *testing.T) {
 		t.Errorf("%d open, %d held", s.open, s.held)
 	}
 }
+
+// A client that does not read its answer is let go, however the answer is
+// written.
+func TestAnswersThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(*Gate, http.ResponseWriter){
+		"whole": func(g *Gate, w http.ResponseWriter) { g.Answer(w, 200, make([]byte, 1<<20), nil) },
+		"in pieces": func(g *Gate, w http.ResponseWriter) {
+			g.AnswerPieces(w, 200, 1<<20, func(w io.Writer) {
+				for range 16 {
+					_, _ = w.Write(make([]byte, 1<<16))
+				}
+			}, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f, _, _ := newFront(Options{Clock: env.Real().Clock})
+				g := f.Gate("p")
+				took := make(chan time.Duration, 1)
+				conn := serve(t, f, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					begun := time.Now()
+					answer(g, w)
+					took <- time.Since(begun)
+				}))
+				_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				if d := <-took; d != AnswerWait {
+					t.Errorf("let go after %v", d)
+				}
+				if _, err := conn.Write([]byte("GET ")); err == nil {
+					t.Error("the connection goes on")
+				}
+			})
+		})
+	}
+}
