@@ -165,10 +165,14 @@ func TestDamagedLog(t *testing.T) {
 	case len(lines) == 0:
 		t.Errorf("the damage is not named: %s", strings.Join(n.stderr.lines("level=ERROR"), "\n"))
 	}
+	cost := uint64(0) // of a heartbeat, or of matches, which are found again
 	for _, line := range lines {
 		t.Logf("%.300s", line)
+		if strings.Contains(line, "/events/") {
+			cost = batchEvents
+		}
 	}
-	if c.Damaged != 0 && c.Damaged != batchEvents {
-		t.Errorf("one flipped byte cost %d events and not those of one batch", c.Damaged)
+	if c.Damaged != 0 && c.Damaged != cost {
+		t.Errorf("one flipped byte cost %d events and not %d", c.Damaged, cost)
 	}
 }
