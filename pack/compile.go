@@ -45,6 +45,18 @@ type Sequence struct {
 	Of []string
 }
 
+// Reads reports whether the pack says of itself that it knows records of a format,
+// by one of its entries that name formats.
+func (p *Pack) Reads(format string) bool {
+	var fold []byte
+	for i := range p.matches {
+		if m := &p.matches[i]; len(m.format) > 0 && m.format.match([]byte(format), &fold) {
+			return true
+		}
+	}
+	return false
+}
+
 // Views returns the pack's views in the order of its file.
 func (p *Pack) Views() []event.View {
 	out := make([]event.View, len(p.views))

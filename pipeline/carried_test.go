@@ -90,6 +90,38 @@ func TestCarriedLines(t *testing.T) {
 	}
 }
 
+// A source that is pinned to the pack of audit records has its lines opened too;
+// what is pinned to another stays as it is.
+func TestCarriedLinesOfAPinnedSource(t *testing.T) {
+	t.Parallel()
+	sigma, err := shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := sigma.NewEvaluator()
+	const doc = `{"host":{"name":"a"},"message":"type=EXECVE msg=audit(1795314000.020:37): argc=1 a0=\"id\""}`
+	for _, c := range []struct {
+		pin, doc, has string
+		line          bool
+	}{
+		{"linux-auditd", doc, `"a0":"id"`, true},
+		{"linux-auditd", `{"host":{"name":"a"},"message":"type=EXECVE msg=audit(x"}`, `"message":"type=`, false},
+		{"linux-auditd", `{"type":"EXECVE","a0":"id","message":"text"}`, `"message":"text"`, false},
+		{"windows", doc, `"message":"type=`, false},
+		{"", doc, `"a0":"id"`, true},
+	} {
+		e.Pin(c.pin)
+		carriedRecord(t, e, c.doc, func(rec *event.Record, r Routed) {
+			if tree := string(rec.Tree.AppendJSON(nil, 0)); !strings.Contains(tree, c.has) || (r.Line != nil) != c.line || string(rec.Raw) != c.doc {
+				t.Errorf("pinned to %q: %s, line %v", c.pin, tree, r.Line)
+			}
+			if r.Line != nil && (r.Line.Host != "a" || string(r.Line.Text) != `type=EXECVE msg=audit(1795314000.020:37): argc=1 a0="id"` || string(r.Line.Beside) != `{"carrier":{"host":{"name":"a"}}}`) {
+				t.Errorf("line %q of %q with %s", r.Line.Text, r.Line.Host, r.Line.Beside)
+			}
+		})
+	}
+}
+
 func quote(s string) string {
 	b, _ := json.Marshal(s)
 	return string(b)

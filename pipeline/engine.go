@@ -143,6 +143,7 @@ type SigmaEvaluator struct {
 	views   []int
 	pack    *pack.Pack
 	carried carried
+	audit   bool // the pack that the records are pinned to reads audit records
 }
 
 // Source implements [Evaluator].
@@ -168,10 +169,14 @@ func (e *SigmaEvaluator) ViewNames() []string {
 }
 
 // Route implements [Evaluator]. A record of JSON that no pack knows and that
-// carries a line of a file becomes the record of that line. A joined audit event
+// carries a line of a file becomes the record of that line; so does one with an
+// audit line that is pinned to a pack for those. A joined audit event
 // made of a text of several lines has no views: the lines are joined once all of
 // them have come.
 func (e *SigmaEvaluator) Route(rec *event.Record) Routed {
+	if e.audit && carriesAudit(rec) {
+		e.carried.open(rec)
+	}
 	e.views, e.pack = e.session.Route(rec, e.reader)
 	if e.pack == nil && e.carried.open(rec) {
 		e.views, e.pack = e.session.Route(rec, e.reader)
@@ -237,7 +242,13 @@ func (e *SigmaEvaluator) Host() string {
 }
 
 // Pin makes the next records those of a pack, by name; "" lets records decide.
-func (e *SigmaEvaluator) Pin(name string) { e.session.Pin(name) }
+func (e *SigmaEvaluator) Pin(name string) {
+	e.session.Pin(name)
+	e.audit = false
+	for _, p := range e.sigma.packs {
+		e.audit = e.audit || p.Name == name && p.Reads("auditd")
+	}
+}
 
 // Unparsed counts the records routed so far whose text no step of their pack
 // fitted.

@@ -42,6 +42,21 @@ var hostFields = [][]string{
 
 var syslogHost = [][]string{{"host"}}
 
+// carriesAudit reports whether a record of JSON has what looks like an audit line
+// where agents put the lines of files.
+func carriesAudit(rec *event.Record) bool {
+	if rec.Format != "json" || rec.Tree.Len() == 0 {
+		return false
+	}
+	for _, name := range lineFields {
+		if at := rec.Tree.Find(0, name); at >= 0 && rec.Tree.Kind(at) == event.String {
+			text, _ := rec.Tree.Plain(at) // escaped quotes come later in the line
+			return bytes.HasPrefix(text, []byte("type=")) || bytes.HasPrefix(text, []byte("node="))
+		}
+	}
+	return false
+}
+
 // lineOf returns the audit line that a record was read from, if it came by
 // itself: a file of audit lines gives their joined records too, and their lines
 // have no Text. several reports that the record is one joined of the lines of a
