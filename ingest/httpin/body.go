@@ -120,15 +120,12 @@ func (d *Delivery) Accept(ctx context.Context, b *ingest.Batch) error {
 // encoded of it.
 const FrameBytes = 64
 
-// Reserve asks the sink for room for bytes that a request takes besides its body:
-// what frames very many short records ([FrameBytes] each). Up to [RatioFreeBytes] are free. The error
-// is a *Fault, 429 with its Wait. Close gives the room back.
-func (d *Delivery) Reserve(bytes int64) error {
-	if bytes <= RatioFreeBytes {
-		return nil
-	}
-	return d.reserve.atLeast(d.reserve.bytes + bytes)
-}
+// Reserve makes the room of a delivery at least bytes, for what a request takes
+// besides its body when it has very many short records ([FrameBytes] each): the
+// room is for the larger of both, as the memory of either is a few times the
+// other's at most, and so that a large body which was let in is not refused behind
+// itself for ever. The error is a *Fault, 429 with its Wait.
+func (d *Delivery) Reserve(bytes int64) error { return d.reserve.atLeast(bytes) }
 
 // Close gives back the room in the sink and the memory of Data.
 func (d *Delivery) Close() {

@@ -548,27 +548,36 @@ func TestRoomGrowsWithTheBody(t *testing.T) {
 	}
 }
 
-// What a request takes besides its body counts as room too, from 1 MiB on.
+// The frames of very many short records count as room too, and those of a large
+// body never are what it is refused for.
 func TestReserve(t *testing.T) {
 	t.Parallel()
 	f, s, _ := newFront(Options{})
 	s.max = 4 << 20
-	d, err := f.Gate("p").Receive(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader("body")), ingest.Grant{}, 0)
-	if err != nil {
-		t.Fatal(err)
+	receive := func(body string) *Delivery {
+		d, err := f.Gate("p").Receive(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(body)), ingest.Grant{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
 	}
-	if err := d.Reserve(RatioFreeBytes); err != nil || s.held != 4 {
-		t.Errorf("%v, %d held", err, s.held)
+	d := receive("body")
+	for _, n := range []int64{3, 4, 5000, 3 << 20} {
+		if err := d.Reserve(n); err != nil || s.held != max(4, n) {
+			t.Errorf("%d: %v, %d held", n, err, s.held)
+		}
 	}
-	if err := d.Reserve(RatioFreeBytes + 1); err != nil || s.held != 4+RatioFreeBytes+1 {
-		t.Errorf("%v, %d held", err, s.held)
-	}
-	if fault := wantFault(t, d.Reserve(3<<20), 429, ReasonBusy); fault.Wait != time.Second {
+	if fault := wantFault(t, d.Reserve(4<<20+1), 429, ReasonBusy); fault.Wait != time.Second {
 		t.Errorf("%v", fault.Wait)
 	}
 	if d.Close(); s.open != 0 || s.held != 0 {
 		t.Errorf("%d open, %d held", s.open, s.held)
 	}
+	d = receive(strings.Repeat("x", 4<<20))
+	if err := d.Reserve(3 << 20); err != nil {
+		t.Error(err)
+	}
+	d.Close()
 }
 
 // A client that does not read its answer is let go, however the answer is
