@@ -479,7 +479,7 @@ cost        seconds      matches   detections  rule, of 0
 nothing measured yet
 `, "stats")
 	s.node.status = api.Status{
-		Version: "1.2.3", UptimeSeconds: 11550, Ready: false, Checks: []api.Check{{Name: "log", OK: true}, {Name: "disk", Detail: "nearly full"}},
+		Version: "1.2.3", UptimeSeconds: 11550, Ready: false, Checks: []api.Check{{Name: "log", OK: true}, {Name: "disk", Detail: "nearly full"}, {Name: "rules", OK: true, Detail: "2 documents not used"}},
 		Rates: api.Rates{EventsPerSecond: 1234.5, BytesPerSecond: 2.5e6, EvaluatedPerSecond: 1200, QuarantinedPerSecond: 0.1, MatchesPerSecond: 3, DetectionsPerMinute: 4},
 	}
 	s.node.sources = []api.Source{
@@ -493,6 +493,7 @@ nothing measured yet
 	}
 	const want = `tiercel 1.2.3 at http://127.0.0.1:8600, NOT READY, up 3h12m
   disk: nearly full
+  rules: 2 documents not used
 
 on average over the last minute
 received       1234.5 events/s, 2.50 MB/s

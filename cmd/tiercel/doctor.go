@@ -311,8 +311,12 @@ func (d *doctor) status(s *api.StatusReport) {
 		d.add(findingFail, "server", "it is not ready", "see its checks")
 	}
 	for _, c := range s.Checks {
-		if !c.OK {
-			d.add(findingFail, "check "+report.Clean(c.Name, 80), firstOf(c.Detail, "it does not hold"), "look at the server's log")
+		about := "check " + report.Clean(c.Name, 80)
+		switch {
+		case !c.OK:
+			d.add(findingFail, about, firstOf(c.Detail, "it does not hold"), "look at the server's log")
+		case c.Detail != "":
+			d.add(findingWarn, about, c.Detail, "look at the server's log")
 		}
 	}
 	now := d.p.world.Clock.Now()

@@ -94,7 +94,7 @@ func TestDoctorNamesCertificates(t *testing.T) {
 func TestDoctorAsksAServer(t *testing.T) {
 	t.Parallel()
 	at := func(d time.Duration) string { return examined.Add(d).Format(time.RFC3339) }
-	status := fmt.Sprintf(`{"version":%q,"uptime_seconds":60,"ready":false,"checks":[{"name":"log","ok":false,"detail":"disk is nearly full"},{"name":"rules","ok":true}],"sources":[
+	status := fmt.Sprintf(`{"version":%q,"uptime_seconds":60,"ready":false,"checks":[{"name":"log","ok":false,"detail":"disk is nearly full"},{"name":"rules","ok":true},{"name":"content","ok":true,"detail":"2 documents not used"}],"sources":[
 		{"name":"good","tenant":"local","last_event":%q},{"name":"silent","tenant":"local","last_event":%q,"silent":true},{"name":"late","tenant":"local","last_event":%q,"lag_seconds":90},
 		{"name":"new","tenant":"local"},{"name":"never","tenant":"local","silent":true},{"name":"future","tenant":"local","last_event":%q},{"name":"lost","tenant":"local","last_event":%q,"unaccounted":3},
 		{"name":"odd","tenant":"local","last_event":%q,"events":400,"unrouted":300}]}`,
@@ -114,6 +114,7 @@ func TestDoctorAsksAServer(t *testing.T) {
 		"port " + address + "/tcp": "ok a tiercel answers",
 		"server":                   "fail it is not ready",
 		"check log":                "fail disk is nearly full",
+		"check content":            "warn 2 documents not used",
 		"source local/good":        "ok the last event came",
 		"source local/silent":      "fail it is silent",
 		"source local/late":        "warn it is 1m30s behind",

@@ -112,7 +112,7 @@ func (s *liveStats) write(w io.Writer, where string, now time.Time) {
 	}
 	fmt.Fprintf(w, "tiercel %s at %s, %s, up %s\n", report.Clean(st.Version, 60), where, state, glance(st.UptimeSeconds))
 	for _, c := range st.Checks {
-		if !c.OK {
+		if !c.OK || c.Detail != "" {
 			fmt.Fprintf(w, "  %s: %s\n", report.Clean(c.Name, 60), report.Clean(c.Detail, 200))
 		}
 	}

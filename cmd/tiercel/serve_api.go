@@ -93,16 +93,26 @@ func (s *server) Status(t event.Tenant) api.Status {
 		}
 		out.Checks = append(out.Checks, c)
 	}
-	var logErr error
-	if failed := s.log.Stats().Failed; failed != nil {
-		logErr = failed
+	// remark is a check that holds, or does not without making the server unready.
+	remark := func(name string, ok bool, detail string) {
+		out.Checks = append(out.Checks, api.Check{Name: name, OK: ok, Detail: detail})
 	}
-	check("log", logErr)
-	var ruleErr error
-	if s.node.Content() == nil {
-		ruleErr = errors.New("no rules are loaded")
+	stats := s.log.Stats()
+	check("log", stats.Failed)
+	// It goes on with all but that, and takes data again by itself.
+	if stats.Full {
+		remark("disk", false, "it is nearly full, and new data is refused until there is room again; senders keep theirs")
+	} else {
+		remark("disk", true, "")
 	}
-	check("rules", ruleErr)
+	switch c := s.node.Content(); {
+	case c == nil:
+		check("rules", errors.New("no rules are loaded"))
+	case c.Refused > 0:
+		remark("rules", true, plural(c.Refused, "document")+" of the content cannot be used; 'tiercel rule lint' says why")
+	default:
+		check("rules", nil)
+	}
 	_, err := s.records.Get(store.Key{Tenant: event.LocalTenant, Kind: kindAudit, ID: "probe"})
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil

@@ -74,9 +74,16 @@ func serveOnce(t *testing.T, folder, listen string) (stderr string, _ error) {
 // serveWhile runs serve in a folder until work is done.
 func serveWhile(t *testing.T, folder, listen string, work func(*server) error) (stderr string, _ error) {
 	t.Helper()
+	return serveAs(t, serveFlags{}, folder, listen, func(*server) {}, work)
+}
+
+// serveAs is serveWhile with flags, and with changes to the server before it
+// opens.
+func serveAs(t *testing.T, f serveFlags, folder, listen string, change func(*server), work func(*server) error) (stderr string, _ error) {
+	t.Helper()
 	p, _, out := inProcess(t)
 	p.world, p.stderr = env.Real(), out
-	f := serveFlags{listen: listen, config: configFlags{data: folder, set: []string{"admin.listen=", "log.reserve_bytes=16MiB"}}}
+	f.listen, f.config = listen, configFlags{data: folder, set: []string{"admin.listen=", "log.reserve_bytes=16MiB"}}
 	cfg, err := f.load(&p)
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +91,7 @@ func serveWhile(t *testing.T, folder, listen string, work func(*server) error) (
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	s := newServer(&p, cfg)
+	change(s)
 	s.ready = func(context.Context) error {
 		defer stop()
 		return work(s)
