@@ -281,21 +281,21 @@ func (n *Node) listen(minute int64) error {
 }
 
 func (n *Node) listenTo(w *watcher, minute int64) error {
-	f, err := func() (findings, error) {
+	f, silence, drift := func() (f findings, silence, drift []byte) {
 		n.watching.Lock()
 		defer n.watching.Unlock()
 		w.turn(minute)
-		var f findings
 		f.silent, f.recovered = w.silence.Check(minute)
 		f.drifting, f.steady = w.drift.Findings()
-		err := saveState(n.records, w.tenant, kindHealth, silenceID, w.silence.Encode())
-		return f, errors.Join(err, saveState(n.records, w.tenant, kindHealth, driftID, w.drift.Encode()))
+		return f, w.silence.Encode(), w.drift.Encode()
 	}()
-	if err != nil {
+	// Which rules are left blind is asked of feeds, whose locks come first. What is
+	// found is told before it is known to have been: cut short in between, the next
+	// start finds it again under the same id, and otherwise it would tell nobody.
+	if err := n.tell(w, f); err != nil {
 		return err
 	}
-	// Which rules are left blind is asked of feeds, whose locks come first.
-	return n.tell(w, f)
+	return errors.Join(saveState(n.records, w.tenant, kindHealth, silenceID, silence), saveState(n.records, w.tenant, kindHealth, driftID, drift))
 }
 
 // findings are what the finders of a tenant have found.

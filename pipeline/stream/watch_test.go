@@ -16,6 +16,7 @@ import (
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/health"
 	"github.com/tiercel-io/tiercel/ledger"
+	"github.com/tiercel-io/tiercel/store"
 )
 
 // quiet is a rig for tests in which hours pass, within a synctest bubble.
@@ -480,6 +481,46 @@ func neverSpoke(t *testing.T, pack, says string) {
 	speak(3, "dc")
 	told("speaks", "dc closed", "gone closed")
 	r.end()
+}
+
+// A silence that was found when the power went, and not yet told, is told by the
+// next start.
+func TestSilenceIsToldAfterACrash(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		settings := func(name string, s *Source) { s.Cadence, s.Pack = 5*time.Minute, "windows" }
+		r := quiet(t, map[string]string{"a.yml": ruleWhoami}, settings)
+		disk := vfs.NewCrashableMem()
+		r.fs = disk
+		var left *vfs.MemFS
+		usual := r.change
+		r.change = func(c *Config) {
+			usual(c)
+			c.Tenants = c.Tenants[:1]
+			c.Settings = func(event.Tenant) Settings { return Settings{Sources: []string{"dc"}} }
+			c.Outbox = func(_ event.Tenant, changes []detection.Change) ([]store.Write, error) {
+				if left == nil && len(changes) > 0 {
+					left = disk.CrashClone(vfs.CrashCloneCfg{})
+				}
+				return nil, nil
+			}
+		}
+		r.start()
+		pass(15 * time.Minute)
+		told := r.about(ruleSilent)
+		if len(told) != 1 || left == nil {
+			t.Fatalf("told %s", shortly(told))
+		}
+		r.end()
+		r.fs = left
+		r.start()
+		pass(2 * time.Minute)
+		again := r.about(ruleSilent)
+		if len(again) != 1 || again[0].ID != told[0].ID || again[0].Phase != "final" {
+			t.Errorf("after the crash %s, before it %s", shortly(again), shortly(told))
+		}
+		r.end()
+	})
 }
 
 func TestDriftIsToldWithinTwoWindows(t *testing.T) {
