@@ -90,6 +90,7 @@ type joins struct {
 
 	earlyTold int64
 
+	views  map[int]bool
 	parser format.Parser
 	block  format.Block
 	// Of the call under way:
@@ -98,13 +99,17 @@ type joins struct {
 }
 
 func newJoins() joins {
-	return joins{machines: make(map[string]*machine), due: math.MaxInt64, parser: auditd.Joined()}
+	return joins{machines: make(map[string]*machine), views: make(map[int]bool), due: math.MaxInt64, parser: auditd.Joined()}
 }
 
 // Joins returns how many audit events of two lines or more were joined since the
 // Assembler was made or reset, and how many events were given up before they were
 // whole: joined of what there was, because too much was open.
 func (a *Assembler) Joins() (joined, early int64) { return a.joins.joined, a.joins.early }
+
+// JoinedViews are the views, by index, that joined audit events have had since the
+// Assembler was made. The map belongs to the Assembler.
+func (a *Assembler) JoinedViews() map[int]bool { return a.joins.views }
 
 // GivenUp returns how many events in parts, and how many audit events, were given
 // up before they were whole since the last call or since a snapshot was restored.
@@ -297,6 +302,11 @@ func (a *Assembler) join(e *auditd.Open[openEvent]) {
 		a.beside(&rec.Tree, o.beside)
 		if rec.Tree.Err() != nil || !a.eval.Route(rec).Claimed {
 			return
+		}
+		if e, ok := a.eval.(interface{ Views() []int }); ok {
+			for _, v := range e.Views() {
+				j.views[v] = true
+			}
 		}
 		var hits []Hit
 		for _, h := range a.eval.Match() {

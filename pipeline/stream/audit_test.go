@@ -80,6 +80,13 @@ func TestAuditEventsOutlastARestart(t *testing.T) {
 	if got["long"] != 1 || got["short"] != 1 {
 		t.Errorf("events by source: %v", got)
 	}
+	for _, f := range r.node.scheduler.all() {
+		f.mu.Lock()
+		if !f.views["linux/process_creation"] || !f.views["linux/auditd"] {
+			t.Errorf("%s: views %v", f.source.Name, f.views)
+		}
+		f.mu.Unlock()
+	}
 	if c := r.settled(9); c.Late != 0 || c.Evaluated != 9 || c.Matches != 2 {
 		t.Errorf("ledger %+v", c)
 	}

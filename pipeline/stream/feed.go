@@ -134,6 +134,7 @@ func (f *feed) collect(t *task, contents func(Version) (*Content, error)) (*Sect
 	if s.Last {
 		f.joined(f.assembler.Close(&f.groups), s, 0)
 	}
+	f.saw(f.assembler.JoinedViews())
 	s.Counts.Matches = uint64(len(s.Hits))
 	s.Watermark = f.watermark
 	f.collected = t.through
@@ -220,14 +221,7 @@ func (f *feed) batch(t *task, s *Section) {
 	if f.sequences != nil {
 		f.observe(out.numbers, t.meta.Received)
 	}
-	for v := range out.views {
-		if name := f.content.Sigma.ViewName(v); !f.views[name] {
-			if f.views == nil {
-				f.views = make(map[string]bool)
-			}
-			f.views[name] = true
-		}
-	}
+	f.saw(out.views)
 	rules := f.content.Sigma.Rules()
 	for i := range out.found {
 		r := &out.found[i]
@@ -277,6 +271,18 @@ func (f *feed) batch(t *task, s *Section) {
 	}
 	if len(out.times) > 0 {
 		f.advance(out.newest)
+	}
+}
+
+// saw notes the views that records have had.
+func (f *feed) saw(views map[int]bool) {
+	for v := range views {
+		if name := f.content.Sigma.ViewName(v); !f.views[name] {
+			if f.views == nil {
+				f.views = make(map[string]bool)
+			}
+			f.views[name] = true
+		}
 	}
 }
 
