@@ -118,7 +118,7 @@ func (s *Stored) Full(d *detection.Detection, events bool) error {
 	}
 	line("events", "%d, from %s to %s", d.Count, when(d.FirstTime), when(d.LastTime))
 	if d.Rule.Kind == "correlation" {
-		line("value", "%g", d.Value)
+		line("measured", "%g when it fired", d.Value)
 	}
 	if len(d.Values) > 0 {
 		line("values", "%s", strings.Join(d.Values, "; "))

@@ -59,7 +59,7 @@ func TestStoredFull(t *testing.T) {
     detection    3b9c
     phase        final
     events       12, from 2026-11-22 09:59:30Z to 2026-11-22 10:00:30Z
-    value        12
+    measured     12 when it fired
     values       a; b
     note         the group was larger than its budget; count and evidence are lower bounds
     stored       2026-11-22 10:00:30Z, changed 2026-11-22 10:00:31Z

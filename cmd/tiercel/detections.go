@@ -59,8 +59,10 @@ func newDetectionsList(p *process) *cobra.Command {
 	var limit int
 	var asJSON bool
 	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List detections, the newest first",
+		Use:   "list",
+		Short: "List detections, the newest first",
+		Long: "The one that was made last comes first. The time shown, and that of --since, is the deciding event's, which\n" +
+			"is older where events came late or were read from a file.",
 		Example: "  tiercel detections list --min-level high --since 24h\n  tiercel detections list --value WS01 --json | jq .rule.title",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -115,7 +117,7 @@ func newDetectionsList(p *process) *cobra.Command {
 	connection.register(c)
 	filter.register(c)
 	flags := c.Flags()
-	flags.StringVar(&from, "since", "", "only those whose event came `since`: 90m, 24h, 7d, a date or a time")
+	flags.StringVar(&from, "since", "", "only those whose deciding event is not before `since`: 90m, 24h, 7d (ago), a date or a time")
 	flags.StringVar(&value, "value", "", "only those with this `host` or value of the group")
 	flags.StringSliceVar(&phases, "phase", nil, "`phases`: provisional, final, closed, superseded (default all but superseded)")
 	flags.IntVarP(&limit, "limit", "n", 50, "`number` of detections")
