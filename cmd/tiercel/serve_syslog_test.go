@@ -14,6 +14,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,6 +145,10 @@ receivers:
       certificates:
         - {match: "dns:FW1.example.org", source: fw1}
         - {match: "dns:fw2.example.org"}
+        - {match: "ip:2001:DB8:0::1", source: six}
+        - {match: "ip:::ffff:192.0.2.1", source: four}
+        - {match: "uri:spiffe://example.org/fw4", source: uri}
+        - {match: "email:fw5@example.org", source: mail}
     - listen: 127.0.0.1:0
       transport: tls
       certificates: [{match: %q, source: pinned}]
@@ -152,6 +157,11 @@ receivers:
       source: vouched
       tls: {cert: server.pem, key: server.key, client_ca: ca.pem}
 `, syslog.SPKI(pinned.Leaf))
+	named := func(names *x509.Certificate) *tls.Certificate {
+		names.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		c := ours.sign(t, names)
+		return &c
+	}
 	roots := x509.NewCertPool()
 	roots.AddCert(ours.cert)
 	serving(t, dir, text, func(ctx context.Context, s *server) error {
@@ -165,6 +175,11 @@ receivers:
 		}{
 			{"a name that is known", 0, ours.client(t, "fw1.example.org"), "fw1"},
 			{"a name without a source", 0, ours.client(t, "FW2.example.org"), "named"},
+			{"an address", 0, named(&x509.Certificate{IPAddresses: []net.IP{net.ParseIP("2001:db8::1")}}), "six"},
+			{"an address of IPv4", 0, named(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}}), "four"},
+			{"a URI", 0, named(&x509.Certificate{URIs: []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/fw4"}}}), "uri"},
+			{"an address of mail", 0, named(&x509.Certificate{EmailAddresses: []string{"fw5@example.org"}}), "mail"},
+			{"names of two sources", 0, named(&x509.Certificate{DNSNames: []string{"fw1.example.org"}, EmailAddresses: []string{"fw5@example.org"}}), "!certificate"},
 			{"a name that is not known", 0, ours.client(t, "fw3.example.org"), "!certificate"},
 			{"a known name by another authority", 0, others.client(t, "fw1.example.org"), "!handshake"},
 			{"no certificate", 0, nil, "!handshake"},
