@@ -88,10 +88,19 @@ func (h *Receiver) serveGRPC(w http.ResponseWriter, r *http.Request) {
 	}
 	h.gate.Acked(d.End)
 	h.gate.Answered(http.StatusOK)
-	_ = http.NewResponseController(w).SetWriteDeadline(h.gate.Clock().Now().Add(httpin.AnswerWait))
+	h.begin(w)
 	// An ExportLogsServiceResponse without a field, not compressed.
 	_, _ = w.Write(make([]byte, prefixBytes))
 	trailers(w.Header(), status.New(codes.OK, ""))
+}
+
+// begin sends the headers of an answer by themselves, so that it has no
+// Content-Length: a client that counts would not wait for the status behind it.
+func (h *Receiver) begin(w http.ResponseWriter) {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(h.gate.Clock().Now().Add(httpin.AnswerWait))
+	w.WriteHeader(http.StatusOK)
+	_ = control.Flush()
 }
 
 // prefixBytes are those before a message: whether it is compressed, and its
@@ -187,10 +196,7 @@ func (h *Receiver) end(w http.ResponseWriter, c *call) {
 			s = with
 		}
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(h.gate.Clock().Now().Add(httpin.AnswerWait))
-	w.WriteHeader(http.StatusOK)
-	_ = control.Flush()
+	h.begin(w)
 	trailers(w.Header(), s)
 }
 

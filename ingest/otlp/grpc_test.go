@@ -3,6 +3,7 @@ package otlp
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +24,7 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	grpcgzip "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -105,7 +108,9 @@ func ask(t *testing.T, c *http.Client, path string, body io.Reader, headers ...s
 		t.Fatal(err)
 	}
 	var code int
-	_, _ = fmt.Sscan(w.Trailer.Get("Grpc-Status"), &code)
+	if _, err := fmt.Sscan(w.Trailer.Get("Grpc-Status"), &code); err != nil && w.StatusCode == 200 {
+		t.Errorf("a status is missing: %v", w.Trailer)
+	}
 	st := status.New(codes.Code(code), w.Trailer.Get("Grpc-Message"))
 	if details := w.Trailer.Get("Grpc-Status-Details-Bin"); details != "" {
 		b, err := base64.RawStdEncoding.DecodeString(details)
@@ -117,6 +122,9 @@ func ask(t *testing.T, c *http.Client, path string, body io.Reader, headers ...s
 			t.Fatal(err)
 		}
 		st = status.FromProto(p)
+	}
+	if w.StatusCode == 200 && w.ContentLength >= 0 {
+		t.Errorf("an answer of %d bytes, before its status", w.ContentLength)
 	}
 	if w.StatusCode == 200 && (code == 0) != bytes.Equal(got, make([]byte, 5)) {
 		t.Errorf("status %d with the answer %x", code, got)
@@ -206,6 +214,38 @@ func TestGRPCFrames(t *testing.T) {
 				t.Errorf("%d stored, %d open", len(s.Raw()), s.Open())
 			}
 		})
+	}
+}
+
+// Over TLS the protocol is negotiated, as serve's listeners do it.
+func TestGRPCOverTLS(t *testing.T) {
+	t.Parallel()
+	s, h := live(t)
+	lender := httptest.NewTLSServer(http.NotFoundHandler())
+	certificates := lender.TLS.Certificates
+	lender.Close()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httpin.Server(h.gate.Harden(h.GRPC()))
+	server.Protocols = GRPCProtocols()
+	done := make(chan error, 1)
+	go func() {
+		done <- server.Serve(tls.NewListener(inner, &tls.Config{Certificates: certificates, NextProtos: []string{"h2", "http/1.1"}}))
+	}()
+	// The certificate is the test's own.
+	conn, err := grpc.NewClient(inner.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := invoke(t, conn, ingesttest.Good, logs(text("a"))); err != nil || len(s.Raw()) != 1 {
+		t.Errorf("%v, %d stored", err, len(s.Raw()))
+	}
+	_ = conn.Close()
+	_ = server.Close()
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
 	}
 }
 
