@@ -49,9 +49,6 @@ type handler struct {
 	prefixes []string
 	answers  answers
 	memory   memory
-	// setups holds a place for each body of a template that is being read: they
-	// pass the sink by, so their memory is bounded here.
-	setups chan struct{}
 	// ids numbers the requests whose items are given ids.
 	ids atomic.Uint64
 }
@@ -64,7 +61,7 @@ func New(o Options) http.Handler {
 	if o.ClusterUUID == "" {
 		o.ClusterUUID = "tiercel000000000000000"
 	}
-	h := &handler{gate: o.Front.Gate(Protocol), answers: newAnswers(o.Version, o.ClusterUUID), setups: make(chan struct{}, setupsMax)}
+	h := &handler{gate: o.Front.Gate(Protocol), answers: newAnswers(o.Version, o.ClusterUUID)}
 	for _, p := range o.Prefixes {
 		if p = strings.TrimRight(p, "/"); p != "" {
 			h.prefixes = append(h.prefixes, p)

@@ -25,22 +25,23 @@ import (
 
 const goodToken = "tt_good"
 
-var acme = func() event.Tenant {
+var acme, other = func() (event.Tenant, event.Tenant) {
 	tenants, err := event.NewTenants([]string{"acme", "other"})
 	if err != nil {
 		panic(err)
 	}
-	t, _ := tenants.Lookup("acme")
-	return t
+	return tenants.All()[0], tenants.All()[1]
 }()
 
-// tokens is an authenticator of three tokens.
+// tokens is an authenticator of four tokens.
 type tokens struct{}
 
 func (tokens) Ingest(token string) (ingest.Grant, error) {
 	switch token {
 	case goodToken:
 		return ingest.Grant{Tenant: acme, Source: "windows", Token: "good"}, nil
+	case "tt_other":
+		return ingest.Grant{Tenant: other, Source: "linux", Token: "other"}, nil
 	case "tt_old":
 		return ingest.Grant{}, ingest.ErrExpired
 	}
@@ -55,6 +56,7 @@ type stored struct {
 	indices []string
 	refused []string
 	reasons []string
+	details []string
 }
 
 // sink keeps batches, once for each key as the real one does.
@@ -133,7 +135,7 @@ func (s *sink) Accept(ctx context.Context, b *ingest.Batch) error {
 	}
 	for _, r := range b.Refused {
 		k.refused = append(k.refused, string(b.Data[r.Start:r.End]))
-		k.reasons = append(k.reasons, r.Reason)
+		k.reasons, k.details = append(k.reasons, r.Reason), append(k.details, r.Detail)
 	}
 	s.kept = append(s.kept, k)
 	return nil

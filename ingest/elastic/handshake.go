@@ -102,13 +102,11 @@ func (h *handler) setup(w http.ResponseWriter, r *http.Request, k key) {
 	}
 	switch r.Method {
 	case http.MethodPut, http.MethodPost:
-		select {
-		case h.setups <- struct{}{}:
-			defer func() { <-h.setups }()
-		default:
+		if !h.memory.begin(k.tenant) {
 			h.fail(w, r, &ingest.Busy{Wait: time.Second, Why: "too many templates come at once"})
 			return
 		}
+		defer h.memory.end(k.tenant)
 		body, err := h.gate.Small(w, r, setupBytesMax)
 		if err != nil {
 			h.fail(w, r, err)

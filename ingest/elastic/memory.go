@@ -8,16 +8,21 @@ import (
 
 // Bounds of what clients set up.
 const (
-	// namesMax bounds the names that are remembered.
-	namesMax = 1000
+	// namesMax bounds the names that are remembered, tenantNamesMax those of one
+	// tenant: an agent has some twenty.
+	namesMax       = 1000
+	tenantNamesMax = 250
 	// keptBytesMax bounds what is kept of one of them; of a larger one only the
 	// name is.
 	keptBytesMax = 64 << 10
 	// setupBytesMax bounds the body that is read: the template of a Beat has
 	// thousands of fields, and a Beat does not start without it.
 	setupBytesMax = 8 << 20
-	// setupsMax bounds the bodies that are read at the same time.
-	setupsMax = 4
+	// setupsMax bounds the bodies that are read at the same time: they pass the
+	// sink by, so their memory is bounded here. tenantSetupsMax bounds those of
+	// one tenant, which may come as slowly as a body may.
+	setupsMax       = 16
+	tenantSetupsMax = 4
 )
 
 // key names one thing that a tenant's client put.
@@ -32,6 +37,34 @@ type key struct {
 type memory struct {
 	mu   sync.Mutex
 	kept map[key]string
+	// names counts what each tenant has in kept, reading its bodies that are
+	// being read, and read those of all.
+	names, reading map[event.Tenant]int
+	read           int
+}
+
+// begin takes a place for a body that is to be read; end gives it back.
+func (m *memory) begin(t event.Tenant) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.read == setupsMax || m.reading[t] == tenantSetupsMax {
+		return false
+	}
+	if m.reading == nil {
+		m.reading = make(map[event.Tenant]int)
+	}
+	m.reading[t]++
+	m.read++
+	return true
+}
+
+func (m *memory) end(t event.Tenant) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.read--
+	if m.reading[t]--; m.reading[t] == 0 {
+		delete(m.reading, t)
+	}
 }
 
 func (m *memory) put(k key, body []byte) {
@@ -41,11 +74,14 @@ func (m *memory) put(k key, body []byte) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.kept[k]; !ok && len(m.kept) >= namesMax {
-		return
-	}
 	if m.kept == nil {
-		m.kept = make(map[key]string)
+		m.kept, m.names = make(map[key]string), make(map[event.Tenant]int)
+	}
+	if _, ok := m.kept[k]; !ok {
+		if len(m.kept) == namesMax || m.names[k.tenant] == tenantNamesMax {
+			return
+		}
+		m.names[k.tenant]++
 	}
 	m.kept[k] = text
 }

@@ -375,7 +375,7 @@ func TestOversizeEvent(t *testing.T) {
 			if len(k.records) != records-refused || len(k.refused) != refused {
 				t.Errorf("%s of %d bytes: %d records, %d refused", target, size, len(k.records), len(k.refused))
 			}
-			if refused == 1 && (k.refused[0] != doc[:ingest.RefusedBytesMax] || k.reasons[0] != ingest.ReasonTooLarge || k.batch.Refused[0].Detail != ingest.LargeDetail([]byte(doc))) {
+			if refused == 1 && (k.refused[0] != doc[:ingest.RefusedBytesMax] || k.reasons[0] != ingest.ReasonTooLarge || k.details[0] != ingest.LargeDetail([]byte(doc))) {
 				t.Errorf("kept %d bytes because of %s", len(k.refused[0]), k.reasons[0])
 			}
 		}
@@ -634,13 +634,13 @@ func TestMediaTypes(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	b := newBench(httpin.Options{}, &sink{})
-	for i := range namesMax + 10 {
+	for i := range tenantNamesMax + 10 {
 		if w := b.do("PUT", fmt.Sprintf("/_index_template/t%d", i), `{"a":1}`); w.Code != 200 || w.Body.String() != `{"acknowledged":true}` {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 	}
 	known := 0
-	for i := range namesMax + 10 {
+	for i := range tenantNamesMax + 10 {
 		if w := b.do("GET", fmt.Sprintf("/_index_template/t%d", i), ""); w.Code == 200 {
 			known++
 			if want := fmt.Sprintf(`{"index_templates":[{"name":"t%d","index_template":{"a":1}}]}`, i); w.Body.String() != want {
@@ -648,8 +648,35 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 		}
 	}
-	if known != namesMax {
+	if known != tenantNamesMax {
 		t.Errorf("%d are remembered", known)
+	}
+	if w := b.do("PUT", "/_index_template/t0", `{"a":2}`); w.Code != 200 || !strings.Contains(b.do("GET", "/_index_template/t0", "").Body.String(), `"a":2`) {
+		t.Error("what is known cannot be put again")
+	}
+	// What one tenant fills is not missing to another.
+	other := func(method, body string) int {
+		return b.do(method, "/_index_template/t", body, "Authorization", "Bearer tt_other").Code
+	}
+	if put, get := other("PUT", "{}"), other("GET", ""); put != 200 || get != 200 {
+		t.Errorf("another tenant: %d %d", put, get)
+	}
+	var m memory
+	tenants := make([]string, 2*namesMax/tenantNamesMax)
+	for i := range tenants {
+		tenants[i] = fmt.Sprint("t", i)
+	}
+	all, err := event.NewTenants(tenants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tenant := range all.All() {
+		for i := range namesMax {
+			m.put(key{tenant, "_template", fmt.Sprint(i)}, nil)
+		}
+	}
+	if len(m.kept) != namesMax {
+		t.Errorf("%d names of all tenants", len(m.kept))
 	}
 	// A template of any size that is read is acknowledged; a large one is kept
 	// by name only, one beyond all sense is refused.
@@ -679,16 +706,29 @@ func TestMemoryIsOfATenant(t *testing.T) {
 func TestSetupsAreBounded(t *testing.T) {
 	t.Parallel()
 	b := newBench(httpin.Options{}, &sink{})
-	h := b.handler.(*handler)
-	for range setupsMax {
-		h.setups <- struct{}{}
+	m := &b.handler.(*handler).memory
+	put := func(token string) int {
+		w := b.do("PUT", "/_template/t", "{}", "Authorization", "Bearer "+token)
+		if (w.Code == 429) != (w.Header().Get("Retry-After") == "1") {
+			t.Errorf("%d %v", w.Code, w.Header())
+		}
+		return w.Code
 	}
-	if w := b.do("PUT", "/_template/t", "{}"); w.Code != 429 || w.Header().Get("Retry-After") != "1" {
-		t.Errorf("%d", w.Code)
+	for range tenantSetupsMax {
+		if !m.begin(acme) {
+			t.Fatal("no place")
+		}
 	}
-	<-h.setups
-	if w := b.do("PUT", "/_template/t", "{}"); w.Code != 200 {
-		t.Errorf("%d", w.Code)
+	if own, other := put(goodToken), put("tt_other"); own != 429 || other != 200 {
+		t.Errorf("%d, another tenant %d", own, other)
+	}
+	m.end(acme)
+	if own := put(goodToken); own != 200 {
+		t.Errorf("%d", own)
+	}
+	m.read = setupsMax
+	if own, other := put(goodToken), put("tt_other"); own != 429 || other != 429 {
+		t.Errorf("%d, another tenant %d", own, other)
 	}
 }
 

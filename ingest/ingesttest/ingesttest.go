@@ -50,6 +50,7 @@ type Kept struct {
 	Raw     []string // of the frames
 	Refused []string
 	Reasons []string
+	Details []string
 }
 
 // Sink keeps batches.
@@ -150,7 +151,7 @@ func (s *Sink) Accept(ctx context.Context, b *ingest.Batch) error {
 	}
 	for _, r := range b.Refused {
 		k.Refused = append(k.Refused, string(b.Data[r.Start:r.End]))
-		k.Reasons = append(k.Reasons, r.Reason)
+		k.Reasons, k.Details = append(k.Reasons, r.Reason), append(k.Details, r.Detail)
 	}
 	s.kept = append(s.kept, k)
 	return nil

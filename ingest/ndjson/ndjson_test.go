@@ -228,7 +228,7 @@ func TestEventSize(t *testing.T) {
 				if !slices.Equal(k.Raw, []string{"before", line, "behind"}) {
 					t.Errorf("%d bytes: %d frames", n, len(k.Raw))
 				}
-			} else if !slices.Equal(k.Raw, []string{"before", "behind"}) || !slices.Equal(k.Refused, []string{line[:ingest.RefusedBytesMax]}) || k.Reasons[0] != ingest.ReasonTooLarge || !strings.Contains(k.Batch.Refused[0].Detail, fmt.Sprintf("%d bytes, SHA-256 %x,", n, sha256.Sum256([]byte(line)))) {
+			} else if !slices.Equal(k.Raw, []string{"before", "behind"}) || !slices.Equal(k.Refused, []string{line[:ingest.RefusedBytesMax]}) || k.Reasons[0] != ingest.ReasonTooLarge || !strings.Contains(k.Details[0], fmt.Sprintf("%d bytes, SHA-256 %x,", n, sha256.Sum256([]byte(line)))) {
 				t.Errorf("%d bytes: %d frames, %d refused", n, len(k.Raw), len(k.Refused))
 			}
 		}

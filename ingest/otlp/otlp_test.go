@@ -261,7 +261,7 @@ func TestPoisonAndLimits(t *testing.T) {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 		k := s.Batches()[0]
-		if n <= ingest.EventBytesMax && len(k.Raw) != 3 || n > ingest.EventBytesMax && (len(k.Raw) != 2 || len(k.Refused) != 1 || k.Reasons[0] != ingest.ReasonTooLarge || len(k.Refused[0]) != ingest.RefusedBytesMax || k.Batch.Refused[0].Detail != ingest.LargeDetail([]byte(wire(t, record(n))))) {
+		if n <= ingest.EventBytesMax && len(k.Raw) != 3 || n > ingest.EventBytesMax && (len(k.Raw) != 2 || len(k.Refused) != 1 || k.Reasons[0] != ingest.ReasonTooLarge || len(k.Refused[0]) != ingest.RefusedBytesMax || k.Details[0] != ingest.LargeDetail([]byte(wire(t, record(n))))) {
 			t.Errorf("%d bytes: %d frames, %q", n, len(k.Raw), k.Reasons)
 		}
 		if len(read(t, s)) != len(k.Raw) {
