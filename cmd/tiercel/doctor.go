@@ -71,9 +71,9 @@ func newDoctor(p *process) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what is wrong with a server and its surroundings",
-		Long: "Doctor checks the configuration, the data folder, the disk, the clock and the ports, and asks a server\n" +
-			"that runs for its checks, silent sources and lag. Each line says what to do. It exits with 1 when\n" +
-			"something fails.",
+		Long: "Doctor checks the configuration, the data folder, the disk, the clock, the ports and their certificates,\n" +
+			"and asks a server that runs for its checks, silent sources and lag. Each line says what to do. It exits\n" +
+			"with 1 when something fails.",
 		Example: "  tiercel doctor -c /etc/tiercel/tiercel.yaml\n  tiercel doctor --json | jq '.findings[] | select(.state != \"ok\")'",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -107,6 +107,7 @@ func (d *doctor) run(ctx context.Context, f *configFlags) {
 	d.clock()
 	d.folder()
 	d.ports(ctx)
+	d.certificates()
 	d.senders()
 	d.server(ctx)
 }
