@@ -195,6 +195,9 @@ func restore(p *process, from, to string) error {
 	if _, err := fsys.Stat(fsys.PathJoin(from, versionFile)); err != nil {
 		return &codedError{exitInput, fmt.Errorf("%s is no whole backup: %w; name the folder that 'tiercel backup' wrote", from, err)}
 	}
+	if err := checkVersion(fsys, from); err != nil {
+		return err
+	}
 	// What a server changes meanwhile would be copied half old, half new.
 	if held, err := inUse(fsys, from); held {
 		return usageError("%s is the data folder of a server that runs, and no backup: %v\nMake one with 'tiercel backup', or stop the server", from, err)

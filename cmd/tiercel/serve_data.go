@@ -34,11 +34,18 @@ func openData(fsys vfs.FS, dir string) error {
 	if err := fsys.MkdirAll(dir, 0o700); err != nil {
 		return &codedError{exitInput, fmt.Errorf("make the data folder: %w; %s", err, dataAdvice)}
 	}
-	name := fsys.PathJoin(dir, versionFile)
-	f, err := fsys.Open(name)
+	err := checkVersion(fsys, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return beginData(fsys, dir)
 	}
+	return err
+}
+
+// checkVersion says whether this binary reads the version of a data folder, or
+// of a backup, which is one too.
+func checkVersion(fsys vfs.FS, dir string) error {
+	name := fsys.PathJoin(dir, versionFile)
+	f, err := fsys.Open(name)
 	if err != nil {
 		return &codedError{exitInput, fmt.Errorf("data folder: %w; %s", err, dataAdvice)}
 	}
@@ -49,9 +56,9 @@ func openData(fsys vfs.FS, dir string) error {
 	found, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	switch {
 	case err != nil, found < 1:
-		return &codedError{exitInput, fmt.Errorf("%s holds %q and should hold the number of a version; this is no data folder of tiercel, or it is damaged: choose another with --data, or restore a backup", name, text)}
+		return &codedError{exitInput, fmt.Errorf("%s holds %q and should hold a number, that of a version; this is no data folder of tiercel, or it is damaged: choose another with --data, or restore a backup", name, text)}
 	case found > dataVersion:
-		return &codedError{exitInput, fmt.Errorf("the data folder %s is of version %d and this binary reads up to %d; run the newer binary, or restore a backup made by this one", dir, found, dataVersion)}
+		return &codedError{exitInput, fmt.Errorf("the folder %s is of version %d and this binary reads up to %d; run the newer binary, or use a backup made by this one", dir, found, dataVersion)}
 	}
 	return nil
 }

@@ -191,6 +191,17 @@ func TestRestoreOfAFolderInUse(t *testing.T) {
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)
 	}
+	for version, want := range map[string]string{"2\n": "run the newer binary", "x": "should hold a number"} {
+		if err := writeFile(fsys, "live/VERSION", version); err != nil {
+			t.Fatal(err)
+		}
+		if code, said := restoring(); code != exitInput || !strings.Contains(said, want) {
+			t.Errorf("version %q: %d %s", version, code, said)
+		}
+	}
+	if err := writeFile(fsys, "live/VERSION", "1\n"); err != nil {
+		t.Fatal(err)
+	}
 	if code, said := restoring(); code != exitDone {
 		t.Errorf("of a server that has stopped: %d %s", code, said)
 	}
