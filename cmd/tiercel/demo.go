@@ -129,12 +129,12 @@ func (s *server) play(ctx context.Context, p *process, began time.Time, seed uin
 	if err := <-shown; !errors.Is(err, context.Canceled) {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "\n%d events, %d detections; the first %.1f s after the start of the program.\n\n", events, len(seen), first.Seconds())
+	fmt.Fprintf(p.stdout, "%d events, %d detections; the first %.1f s after the start of the program.\n\n", events, len(seen), first.Seconds())
 	fmt.Fprint(p.stdout, "To connect a real agent:\n"+
 		"  tiercel serve                                          starts a server and prints its tokens\n"+
 		"  tiercel config print-agent filebeat --token TOKEN      what to put into the agent's configuration\n"+
 		"  tiercel detections tail                                shows what is found\n"+
-		"There are snippets for filebeat, winlogbeat, auditbeat, fluent-bit, vector, rsyslog, syslog-ng, otel and logstash.\n")
+		"There are snippets for filebeat, winlogbeat, auditbeat, fluent-bit, vector, rsyslog, syslog-ng, otel, logstash and splunk-forwarder.\n")
 	return nil
 }
 
