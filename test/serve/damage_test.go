@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -21,7 +22,16 @@ func flip(t testing.TB, rng *rand.Rand, name string) {
 	if len(data) < 8 {
 		return
 	}
-	at := len(data)/4 + rng.IntN(len(data)/2)
+	change(t, rng, name, len(data)/4+rng.IntN(len(data)/2))
+}
+
+// change changes one byte of a file.
+func change(t testing.TB, rng *rand.Rand, name string, at int) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
 	data[at] ^= byte(1 + rng.IntN(255))
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
@@ -121,9 +131,35 @@ func TestDamagedState(t *testing.T) {
 	}
 }
 
-// A flipped bit in the log costs the batch that it is in, which is named and
-// counted; the rest is decided, also when all of it has to be read again.
+// entries returns where the names of a partition's entries stand in a segment:
+// 80 bytes behind the beginning of a frame, whose kind stands 12 behind it.
+func entries(t *testing.T, segment, names string) (places []int) {
+	t.Helper()
+	data, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; ; at++ {
+		i := bytes.Index(data[at:], []byte(names))
+		if i < 0 {
+			return places
+		}
+		if at += i; at >= 80 && data[at-80+12] == 1 {
+			places = append(places, at)
+		}
+	}
+}
+
+// A flipped bit in the log costs at most the batch that it is in, which is named
+// and counted, and nothing where it is in what was made of batches; the rest is
+// decided, also when all of it has to be read again.
 func TestDamagedLog(t *testing.T) {
+	for names, cost := range map[string]uint64{"localeventsa": batchEvents, "localmatcheslive": 0} {
+		t.Run(names, func(t *testing.T) { damagedLog(t, names, cost) })
+	}
+}
+
+func damagedLog(t *testing.T, names string, cost uint64) {
 	rng := rand.New(rand.NewPCG(*seed, 4))
 	n := newNode(t, setup{})
 	n.start()
@@ -135,7 +171,12 @@ func TestDamagedLog(t *testing.T) {
 	if len(segments) == 0 {
 		t.Fatalf("no segments: %s", tree(t, filepath.Join(n.data, "log")))
 	}
-	flip(t, rng, segments[0])
+	places := entries(t, segments[0], names)
+	if len(places) < 2 {
+		t.Fatalf("%d entries of %s", len(places), names)
+	}
+	at := places[rng.IntN(len(places)-1)] + rng.IntN(len(names)+100) // the header or the payload
+	change(t, rng, segments[0], at)
 	n.start()
 	l.forSome(time.Second / 2)
 	n.account(l) // what was decided before is not read again
@@ -165,12 +206,8 @@ func TestDamagedLog(t *testing.T) {
 	case len(lines) == 0:
 		t.Errorf("the damage is not named: %s", strings.Join(n.stderr.lines("level=ERROR"), "\n"))
 	}
-	cost := uint64(0) // of a heartbeat, or of matches, which are found again
 	for _, line := range lines {
 		t.Logf("%.300s", line)
-		if strings.Contains(line, "/events/") {
-			cost = batchEvents
-		}
 	}
 	if c.Damaged != 0 && c.Damaged != cost {
 		t.Errorf("one flipped byte cost %d events and not %d", c.Damaged, cost)
