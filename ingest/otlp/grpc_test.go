@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -304,4 +305,33 @@ func TestPercent(t *testing.T) {
 	if got := percent("a 100% \"ü\"\r\nb\x7f"); got != `a 100%25 "%C3%BC"%0D%0Ab%7F` {
 		t.Errorf("%s", got)
 	}
+}
+
+// Whatever is sent as a call has a status, and gives back its room.
+func FuzzCall(f *testing.F) {
+	data := []byte(wire(f, logs(text("a"))))
+	f.Add(message(0, data), "")
+	f.Add(message(1, []byte(zipped(data))), "gzip")
+	f.Add(append(message(0, data), message(0, data)...), "identity")
+	f.Add([]byte{1, 255, 255, 255, 255}, "zstd")
+	f.Fuzz(func(t *testing.T, body []byte, encoding string) {
+		s, h := receiver(t)
+		r := httptest.NewRequest(http.MethodPost, method, bytes.NewReader(body))
+		r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
+		r.Header = http.Header{"Content-Type": {"application/grpc"}, "Authorization": {"Bearer " + ingesttest.Good}, "Grpc-Encoding": {encoding}}
+		w := httptest.NewRecorder()
+		h.GRPC().ServeHTTP(w, r)
+		code, err := strconv.Atoi(w.Header().Get(http.TrailerPrefix + "Grpc-Status"))
+		if err != nil || code < 0 || code > 16 || w.Code != 200 || s.Open() != 0 {
+			t.Fatalf("%d %v, %d open", w.Code, w.Header(), s.Open())
+		}
+		if code == 0 && (len(body) < prefixBytes || !bytes.Equal(w.Body.Bytes(), make([]byte, prefixBytes))) || code != 0 && len(s.Raw()) != 0 {
+			t.Fatalf("status %d, answer %x, %d stored", code, w.Body.Bytes(), len(s.Raw()))
+		}
+		for _, c := range []byte(w.Header().Get(http.TrailerPrefix + "Grpc-Message")) {
+			if c < ' ' || c > '~' {
+				t.Fatalf("%q", w.Header())
+			}
+		}
+	})
 }
