@@ -50,6 +50,8 @@ type committer struct {
 	// unmarked are the partitions that got entries since the last mark.
 	unmarked map[*partition]struct{}
 	disk     disk
+	// leftover are the files of segments that do not count and may still be there.
+	leftover []string
 	// complained is when a failure was logged last.
 	complained time.Time
 }

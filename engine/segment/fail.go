@@ -73,6 +73,7 @@ func (l *Log) abandon() {
 		return
 	}
 	if err := l.cfg.FS.Remove(l.cfg.FS.PathJoin(l.cfg.Dir, f.name)); err != nil {
-		l.log.Warn("an abandoned segment could not be removed", "file", f.name, "error", err)
+		l.log.Warn("an abandoned segment could not be removed; it is tried again before any other goes", "file", f.name, "error", err)
+		c.leftover = append(c.leftover, f.name)
 	}
 }

@@ -93,8 +93,10 @@ func load(fs vfs.FS, dir string, tenants *event.Tenants, keep func(*contents) bo
 	}
 	for i, cand := range list {
 		limit := unlimited
-		if i+1 < len(list) && list[i+1].sound {
-			switch next := list[i+1].header; {
+		// The next that tells speaks of all before it: one whose header was never
+		// written must not hide that others before it do not count.
+		if k := slices.IndexFunc(list[i+1:], func(c candidate) bool { return c.sound }); k >= 0 {
+			switch next := list[i+1+k].header; {
 			case next.previous == cand.number:
 				limit = next.previousEnd
 			case next.previous < cand.number:

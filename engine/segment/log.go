@@ -191,8 +191,9 @@ func (l *Log) open() error {
 }
 
 // tidy makes what is served durable, since a process that was killed may have
-// left it in the kernel's memory only, and removes what belongs to nothing. Nothing of it is needed for reading, so a
-// failure is only told.
+// left it in the kernel's memory only, and removes what belongs to nothing.
+// Nothing of it is needed for reading, so a failure is only told; what it leaves
+// of segments goes before any other.
 func (l *Log) tidy(x *loaded) {
 	fs, dir := l.cfg.FS, l.cfg.Dir
 	if n := len(x.files); n > 0 {
@@ -205,12 +206,16 @@ func (l *Log) tidy(x *loaded) {
 		}
 	}
 	for _, n := range x.idle {
-		x.stray = append(x.stray, numberName(n)+segmentSuffix, numberName(n)+indexSuffix)
+		x.stray = append(x.stray, numberName(n)+indexSuffix)
+		l.committer.leftover = append(l.committer.leftover, numberName(n)+segmentSuffix)
 	}
 	for _, name := range x.stray {
 		if err := fs.Remove(fs.PathJoin(dir, name)); err != nil {
 			l.log.Debug("a file that belongs to nothing could not be removed", "file", name, "error", err)
 		}
+	}
+	if !l.clearLeftover() {
+		l.log.Warn("segments that do not count could not be removed; they are tried again before any other goes", "segments", len(l.committer.leftover))
 	}
 	if err := syncDir(fs, dir); err != nil {
 		l.log.Error("the folder of the log could not be synced", "error", err)

@@ -1,6 +1,8 @@
 package segment
 
 import (
+	"errors"
+	"io/fs"
 	"time"
 )
 
@@ -92,6 +94,9 @@ func (l *Log) maintain(now time.Time) {
 func (l *Log) retain(now time.Time, free int64) bool {
 	removed := false
 	for {
+		if !l.clearLeftover() {
+			return removed
+		}
 		f := l.retire(now, free)
 		if f == nil {
 			return removed
@@ -111,10 +116,32 @@ func (l *Log) retain(now time.Time, free int64) bool {
 			err = syncDir(fs, dir)
 		}
 		if err != nil {
-			l.log.Warn("a retired segment could not be removed; the next start tries again", "file", f.name, "error", err)
+			l.log.Warn("a retired segment could not be removed; it is tried again before any other goes", "file", f.name, "error", err)
+			l.committer.leftover = append(l.committer.leftover, f.name)
 			return removed
 		}
 	}
+}
+
+// clearLeftover removes what is left over of segments that do not count, and reports
+// whether all of it is gone for good. Until then no other may go: that they do
+// not count stands in those that follow them, and without these a start would
+// take in what was never acknowledged, or find a loss where there is none.
+func (l *Log) clearLeftover() bool {
+	c := &l.committer
+	if len(c.leftover) == 0 {
+		return true
+	}
+	for _, name := range c.leftover {
+		if err := l.cfg.FS.Remove(l.cfg.FS.PathJoin(l.cfg.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+	}
+	if err := syncDir(l.cfg.FS, l.cfg.Dir); err != nil {
+		return false
+	}
+	c.leftover = nil
+	return true
 }
 
 // retire takes the oldest segment out of the index if it may go.
