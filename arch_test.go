@@ -61,7 +61,7 @@ var layers = []layer{
 	{pattern: "store/wire", pure: true},
 	{pattern: "store/storetest", inside: []string{"event", "store"}, outside: []string{"pgregory.net/rapid"}},
 	{pattern: "engine/segment", inside: []string{"env", "event", "store"}, outside: []string{"github.com/cockroachdb/pebble/v2/vfs", "github.com/klauspost/compress"}},
-	{pattern: "engine/pebble", inside: []string{"event", "store"}, outside: []string{"github.com/cockroachdb/pebble/v2"}},
+	{pattern: "engine/pebble", inside: []string{"env", "event", "store"}, outside: []string{"github.com/cockroachdb/pebble/v2"}},
 	{pattern: "metric", outside: []string{"github.com/prometheus/client_golang"}},
 	{pattern: "tracing", outside: []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf"}},
 	{pattern: "detection", inside: []string{"env", "event", "store"}},

@@ -276,7 +276,7 @@ func (s *server) openRecords(dir string) (*pebble.Engine, error) {
 	if err := roomToOpen(s.world.FS, dir); err != nil {
 		return nil, err
 	}
-	cfg := pebble.Config{FS: s.world.FS, Dir: dir, Logger: s.logger, MemTableBytes: memTableBytes(int64(s.cfg.Log.ReserveBytes))}
+	cfg := pebble.Config{FS: s.world.FS, Dir: dir, Logger: s.logger, Clock: s.world.Clock, MemTableBytes: memTableBytes(int64(s.cfg.Log.ReserveBytes))}
 	records, err := pebble.Open(cfg)
 	if errors.Is(err, pebble.ErrDamaged) {
 		if err := s.setAside(dir, err); err != nil {

@@ -40,6 +40,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/tiercel-io/tiercel/env"
 	"github.com/tiercel-io/tiercel/store"
 )
 
@@ -87,6 +88,8 @@ type Config struct {
 	MemTableBytes uint64
 	// Logger receives what Pebble reports; nil drops it.
 	Logger *slog.Logger
+	// Clock times the pauses of a disk that is full; nil makes none.
+	Clock env.Clock
 }
 
 // Engine is an open folder of documents. It implements store.Records and is
@@ -157,8 +160,12 @@ func openDB(cfg Config, log *journal) (db *upstream.DB, err error) {
 			db, err = nil, fmt.Errorf("%w: %.300v", ErrDamaged, r)
 		}
 	}()
+	var files vfs.FS = orderedFS{cfg.FS}
+	if cfg.Clock != nil {
+		files = patientFS{files, cfg.Clock}
+	}
 	opts := &upstream.Options{
-		FS:                 orderedFS{cfg.FS},
+		FS:                 files,
 		CacheSize:          cfg.CacheBytes,
 		MemTableSize:       cfg.MemTableBytes,
 		MaxOpenFiles:       openFilesMax,
