@@ -75,7 +75,9 @@ type Endpoint struct {
 	// Disabled: the receiver said that it is gone.
 	Disabled    bool      `json:"disabled,omitempty"`
 	LastSuccess time.Time `json:"last_success,omitzero"`
+	// LastError may be older than LastSuccess.
 	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
 // Delivery is one notification that was not delivered yet.

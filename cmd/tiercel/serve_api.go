@@ -312,7 +312,7 @@ func (h hooks) Endpoints(t event.Tenant) ([]api.Endpoint, error) {
 	list, err := h.box.Endpoints(t)
 	var out []api.Endpoint
 	for _, e := range list {
-		x := api.Endpoint{Name: e.Name, Pending: e.Pending, Host: e.Host, Disabled: !e.Disabled.IsZero(), LastSuccess: e.LastSuccess, LastError: e.LastError}
+		x := api.Endpoint{Name: e.Name, Pending: e.Pending, Host: e.Host, Disabled: !e.Disabled.IsZero(), LastSuccess: e.LastSuccess, LastError: e.LastError, LastErrorAt: e.LastErrorAt}
 		out = append(out, x)
 	}
 	return out, err

@@ -297,3 +297,27 @@ func TestLostContent(t *testing.T) {
 	}
 	r.end()
 }
+
+// An orderly stop leaves nothing to read again.
+func TestStopKeepsWhatIsEvaluated(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	r := newRig(t, disk, map[string]string{"a.yml": ruleWhoami})
+	r.change = func(c *Config) { c.HeartbeatAfter = time.Hour }
+	r.start()
+	now := time.Now()
+	for i := range 3 {
+		r.send("pc", process(now.Add(time.Duration(i)*time.Second), "a", `C:\Windows\System32\whoami.exe`, i+1))
+	}
+	r.settled(3)
+	r.end()
+	records, err := pebble.Open(pebble.Config{FS: disk, Dir: "state"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	state, err := loadState(records, event.LocalTenant, kindFeed, feedID(store.Partition{Source: "pc"}))
+	if err != nil || snapshotNext(state) != 3 {
+		t.Errorf("kept up to %d of 3 entries, %v", snapshotNext(state), err)
+	}
+}

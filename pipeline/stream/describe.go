@@ -106,6 +106,10 @@ func ruleReason(d *correlate.Detection, e *detection.Evidence) string {
 			if name == "" {
 				name = "the text"
 			}
+			if f.Value == "" {
+				fmt.Fprintf(&b, "%s is empty or not there", name)
+				continue
+			}
 			fmt.Fprintf(&b, "%s is %s", name, quoted(f.Value))
 		}
 	} else {

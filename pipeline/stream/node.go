@@ -51,6 +51,11 @@ type Config struct {
 	// HeartbeatAfter is how long a partition may be idle before the log gets a
 	// heartbeat; 0 means HeartbeatDefault.
 	HeartbeatAfter time.Duration
+	// Costs bound what one rule may cost.
+	Costs CostLimits
+	// Elapsed is the clock that evaluations of rules are timed with, in
+	// nanoseconds; nil is Clock.
+	Elapsed func() int64
 	// Traces may be nil.
 	Traces *tracing.Tracer
 }
@@ -73,6 +78,7 @@ type Node struct {
 	ledger     *books
 
 	current atomic.Pointer[Content]
+	holding holding
 
 	mu     sync.Mutex // guards what follows
 	scopes map[store.Partition]*scope
@@ -120,6 +126,9 @@ func Start(cfg Config) (*Node, error) {
 	if err := n.openWatchers(); err != nil {
 		return nil, err
 	}
+	if err := n.openHeld(); err != nil {
+		return nil, err
+	}
 	content, err := cfg.Loader.Load()
 	if err != nil {
 		return nil, err
@@ -127,10 +136,15 @@ func Start(cfg Config) (*Node, error) {
 	if len(content.Sigma.Rules()) == 0 {
 		return nil, errNoContent
 	}
+	content, list, released := n.hold(content)
 	if err := n.contents.add(content); err != nil {
 		return nil, err
 	}
 	if err := n.adopt(content); err != nil {
+		return nil, err
+	}
+	// The process before may have been cut short before it told of them.
+	if err := errors.Join(n.tellHeld(list, 0, ""), n.unhold(list, released)); err != nil {
 		return nil, err
 	}
 	return n, n.resume()
@@ -201,6 +215,9 @@ func (n *Node) use(c *Content) error {
 		return nil
 	}
 	n.metrics.use(c)
+	n.holding.mu.Lock()
+	n.holding.breaker.keep(c.Sigma.Rules())
+	n.holding.mu.Unlock()
 	return n.ruleGaps(c)
 }
 
@@ -386,8 +403,27 @@ func (n *Node) leave() error {
 	for _, s := range n.scopes {
 		errs = append(errs, s.snapshot(true))
 	}
+	for _, f := range n.scheduler.all() {
+		errs = append(errs, n.keep(f))
+	}
 	errs = append(errs, n.ledger.flush())
 	return errors.Join(errs...)
+}
+
+// keep keeps the state of a feed of which everything that was found is in the
+// log.
+func (n *Node) keep(f *feed) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.written != f.collected {
+		return nil // the next start reads again from the last that was kept
+	}
+	p := f.partition
+	if err := saveState(n.records, p.Tenant, kindFeed, feedID(p), f.encode()); err != nil {
+		return fmt.Errorf("keep the state of %v: %w", p, err)
+	}
+	n.log.Release(p, f.collected)
+	return nil
 }
 
 // watch tells of what is new in the log.
