@@ -42,14 +42,14 @@ func (c *connector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer there.Close()
 	w.WriteHeader(http.StatusOK)
-	here, _, err := http.NewResponseController(w).Hijack()
+	here, read, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
 	defer here.Close()
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		_, _ = io.Copy(there, here)
+		_, _ = io.Copy(there, read) // what came with the request stands in the buffer
 		_ = there.Close()
 	})
 	_, _ = io.Copy(here, there)
