@@ -232,6 +232,7 @@ func (t *Tree) finishText(off int, kind Kind) {
 	n.valOff, n.valLen = uint32(off), uint32(len(t.arena)-off)
 	n.flags |= flagValueArena
 	if kind == String && !utf8.Valid(t.arena[off:]) {
+		t.repaired = true
 		fixed := appendValidUTF8(nil, t.arena[off:])
 		t.arena = append(t.arena[:off], fixed...)
 		n.valLen = uint32(len(fixed))

@@ -7,6 +7,7 @@ func (t *Tree) Graft(src *Tree, i int) {
 	if t.err != nil {
 		return
 	}
+	t.repaired = t.repaired || src.repaired
 	switch src.Kind(i) {
 	case Null:
 		t.PutNull()

@@ -88,11 +88,12 @@ value:
 	}
 	switch c := b[i]; c {
 	case '"':
-		end, decode, err := scanString(b, i+1)
+		end, form, err := scanString(b, i+1)
 		if err != nil {
 			return i, err
 		}
-		t.stringRaw(i+1, end-i-1, decode)
+		t.repaired = t.repaired || form == textBroken
+		t.stringRaw(i+1, end-i-1, form != textPlain)
 		i = end + 1
 	case '{':
 		t.BeginObject()
@@ -179,11 +180,12 @@ key:
 	if b[i] != '"' {
 		return i, &SyntaxError{Offset: i, Reason: fmt.Sprintf("expected a key in quotes, found %q", rune(b[i]))}
 	}
-	end, decode, err := scanString(b, i+1)
+	end, form, err := scanString(b, i+1)
 	if err != nil {
 		return i, err
 	}
-	if decode {
+	t.repaired = t.repaired || form == textBroken
+	if form != textPlain {
 		t.PutArenaKey(appendUnescaped(t.arena, b[i+1:end]))
 	} else {
 		t.keyRaw(i+1, end-i-1)
@@ -204,13 +206,21 @@ const (
 	lanes80 = 0x8080808080808080
 )
 
+// textForm says what must be done with the text of a string.
+type textForm uint8
+
+const (
+	textPlain   textForm = iota // as it stands
+	textEscaped                 // it has escapes
+	textBroken                  // it has bytes that are not UTF-8, or escapes of half a surrogate pair
+)
+
 // scanString returns the index of the closing quote of the string whose text
-// starts at i, and whether the text needs decoding: it has escapes, or bytes
-// that are not UTF-8.
-func scanString(b []byte, i int) (end int, decode bool, err error) {
+// starts at i, and whether the text needs decoding.
+func scanString(b []byte, i int) (end int, form textForm, err error) {
 	j := special(b, i)
 	if j < len(b) && b[j] == '"' {
-		return j, false, nil
+		return j, textPlain, nil
 	}
 	return scanUnusual(b, i, j)
 }
@@ -241,8 +251,9 @@ var escapeLen = [256]uint8{'"': 2, '\\': 2, '/': 2, 'b': 2, 'f': 2, 'n': 2, 'r':
 // starts at start and does not end there. It takes 64 bytes at once and walks
 // the marks of the special ones among them: a loop that stops at each escape
 // is mispredicted at each, and a Windows message has one in fifteen bytes.
-func scanUnusual(b []byte, start, i int) (end int, decode bool, err error) {
+func scanUnusual(b []byte, start, i int) (end int, form textForm, err error) {
 	high := false
+	low := -1 // where the second half of a surrogate pair stands
 	for i < len(b) {
 		var marks uint64
 		step := 64
@@ -261,21 +272,27 @@ func scanUnusual(b []byte, start, i int) (end int, decode bool, err error) {
 			j := i + k
 			switch c := b[j]; {
 			case c == '\\':
-				decode = true
+				form = max(form, textEscaped)
 				if j+1 >= len(b) {
-					return j, decode, errUnexpectedEnd
+					return j, form, errUnexpectedEnd
 				}
 				switch escapeLen[b[j+1]] {
 				case 2:
 				case 6:
 					if j+6 > len(b) {
-						return j, decode, errUnexpectedEnd
+						return j, form, errUnexpectedEnd
 					}
-					if _, ok := hex4(b[j+2:]); !ok {
-						return j, decode, &SyntaxError{Offset: j, Reason: `\u must be followed by four hexadecimal digits`}
+					r, ok := hex4(b[j+2:])
+					if !ok {
+						return j, form, &SyntaxError{Offset: j, Reason: `\u must be followed by four hexadecimal digits`}
+					}
+					if utf16.IsSurrogate(r) && j != low {
+						if low = j + 6; !pairs(r, b[low:]) {
+							form, low = textBroken, -1
+						}
 					}
 				default:
-					return j, decode, &SyntaxError{Offset: j, Reason: fmt.Sprintf("unknown escape %q", b[j:j+2])}
+					return j, form, &SyntaxError{Offset: j, Reason: fmt.Sprintf("unknown escape %q", b[j:j+2])}
 				}
 				// The byte behind the backslash has lost its meaning.
 				marks &^= 2 << k
@@ -283,17 +300,27 @@ func scanUnusual(b []byte, start, i int) (end int, decode bool, err error) {
 					step++
 				}
 			case c == '"':
-				if high && !decode && !utf8.Valid(b[start:j]) {
-					decode = true
+				if high && !utf8.Valid(b[start:j]) {
+					form = textBroken
 				}
-				return j, decode, nil
+				return j, form, nil
 			case c >= utf8.RuneSelf:
 				high = true
 			}
 		}
 		i += step
 	}
-	return len(b), decode, errUnexpectedEnd
+	return len(b), form, errUnexpectedEnd
+}
+
+// pairs reports whether an escape follows that makes a character with a
+// surrogate.
+func pairs(high rune, b []byte) bool {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return false
+	}
+	low, ok := hex4(b[2:])
+	return ok && utf16.DecodeRune(high, low) != utf8.RuneError
 }
 
 // specials marks the quotes, backslashes and bytes of more than ASCII of b, bit

@@ -83,10 +83,6 @@ func (r *Reader) Bind(t *Tree) {
 // Tree returns the tree the reader is bound to.
 func (r *Reader) Tree() *Tree { return r.tree }
 
-// DuplicateKeys reports whether an object of the record has a key twice. The
-// values of both are seen by rules; the event deserves a flag.
-func (r *Reader) DuplicateKeys() bool { return r.shape.dup }
-
 // Nodes returns the nodes of slot's values, arrays flattened, or nil when the
 // field is absent. For a slot with a Func it returns nil; use Values. The
 // slice is shared: do not change it.

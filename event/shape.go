@@ -11,8 +11,9 @@ type shape struct {
 	// table is an open-addressing index of members by (object, folded key).
 	table []entry
 	mask  uint64
-	dup   bool // an object has a key twice
-	note  any  // the caller's, see [Reader.Note]
+	flags Flags  // those that keys alone decide
+	twice uint32 // the member whose key an object has twice
+	note  any    // the caller's, see [Reader.Note]
 }
 
 const pageSlots = 32
@@ -39,14 +40,16 @@ func newShape(p *Plan, t *Tree) *shape {
 	s.table = make([]entry, size)
 	s.mask = uint64(size - 1)
 	s.bytes = 8*len(s.pages) + 16*size + len(t.shape) + 128
+	var siblings []sibling
 	for i := 0; i < t.Len(); i++ {
 		if t.Kind(i) != Object {
 			continue
 		}
 		for c := i + 1; c < t.End(i); c = t.End(c) {
-			s.insert(p, t, i, c)
+			siblings = s.insert(p, t, i, c, siblings)
 		}
 	}
+	s.doubtKeys(p, t, siblings)
 	return s
 }
 
@@ -54,19 +57,29 @@ func salted(hash uint64, object int) uint64 {
 	return (hash ^ uint64(object)*0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd
 }
 
-func (s *shape) insert(p *Plan, t *Tree, object, member int) {
+// insert adds a member, and to siblings one whose key is spelt otherwise.
+func (s *shape) insert(p *Plan, t *Tree, object, member int, siblings []sibling) []sibling {
 	name := foldName(t.Key(member))
 	h := salted(maphash.String(p.seed, name), object)
 	for i := h >> 20 & s.mask; ; i = (i + 1) & s.mask {
 		e := &s.table[i]
 		if e.node == 0 {
 			*e = entry{hash: h, node: uint32(member) + 1}
-			return
+			return siblings
 		}
 		// A key that comes twice is found twice, in document order, because
 		// the later entry stands further along the probe sequence.
-		if e.hash == h && string(t.Key(int(e.node-1))) == string(t.Key(member)) {
-			s.dup = true
+		if e.hash != h || int(e.node-1) <= object {
+			continue
+		}
+		switch first := t.Key(int(e.node - 1)); {
+		case string(first) == string(t.Key(member)):
+			if s.flags&DuplicateField == 0 {
+				s.flags |= DuplicateField
+				s.twice = uint32(member)
+			}
+		case len(siblings) <= siblingsMax && foldName(first) == name:
+			siblings = append(siblings, sibling{fold: name, first: e.node - 1, second: uint32(member)})
 		}
 	}
 }

@@ -83,7 +83,9 @@ type Tree struct {
 	count []uint32 // members so far, one per open container
 	key   node     // key fields set by Key, waiting for their value
 	keyed bool
-	err   error
+	// repaired says that a text was not valid Unicode.
+	repaired bool
+	err      error
 }
 
 // Reset empties the tree and makes raw the text that offsets refer to. The
@@ -95,7 +97,7 @@ func (t *Tree) Reset(raw []byte) {
 	t.shape = t.shape[:0]
 	t.open = t.open[:0]
 	t.count = t.count[:0]
-	t.keyed = false
+	t.keyed, t.repaired = false, false
 	t.err = nil
 }
 

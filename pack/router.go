@@ -144,7 +144,15 @@ type Session struct {
 	// Unparsed counts the records whose text no step of their pack fitted.
 	// They are routed with what stands in them.
 	Unparsed uint64
+	// flags are those of the record last routed, as its format read it.
+	flags event.Flags
+	twice int
 }
+
+// Flags returns the flags of the record last routed, and the node of the member
+// that it has twice or -1. What a pack takes out of a text may stand beside a
+// member of the same name: that is no fault of the record.
+func (s *Session) Flags() (flags event.Flags, twice int) { return s.flags, s.twice }
 
 // Session returns a new session.
 func (r *Router) Session() *Session {
@@ -196,6 +204,7 @@ const (
 // is valid until the next call and must not be changed.
 func (s *Session) Route(rec *event.Record, r *event.Reader) (views []int, pack *Pack) {
 	r.Bind(&rec.Tree)
+	s.flags, s.twice = r.Flags(), r.DuplicateMember()
 	n := s.choose(rec, r)
 	if n < 0 {
 		takeSent(rec)
@@ -213,6 +222,7 @@ func (s *Session) Route(rec *event.Record, r *event.Reader) (views []int, pack *
 	}
 	if changed {
 		r.Bind(&rec.Tree)
+		s.flags |= r.Flags() & event.InvalidText
 	}
 	if rec.Time.IsZero() {
 		s.setTime(rec, r, p)

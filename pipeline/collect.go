@@ -90,6 +90,8 @@ func (c *collector) take(t *task) error {
 	c.unrouted += r.records - r.routed
 	c.stats.OutOfRange += r.outOfRange
 	c.stats.Untimed += r.untimed
+	c.stats.DuplicateFields += r.duplicateFields
+	c.stats.InvalidTexts += r.invalidTexts
 	c.stats.Bytes += r.bytesRead
 	c.stats.Formats[c.format].Records += r.records
 	c.problems(t.stream.path, t.stream.format.Name, inOrder(t.block.Problems, r.problems), len(t.block.Problems)+r.problemCount)

@@ -147,6 +147,9 @@ type Stats struct {
 	// OutOfRange is the number of routed records outside From and To, and
 	// Untimed of those without a time, which are matched all the same.
 	OutOfRange, Untimed int64
+	// DuplicateFields is the number of records with a field twice, InvalidTexts
+	// of those with text that is not Unicode; see [event.Flags].
+	DuplicateFields, InvalidTexts int64
 	// Problems is the number of pieces of input that could not be read.
 	Problems int64
 	// Matches counts matches by level.
@@ -208,6 +211,9 @@ type Evaluator interface {
 type Routed struct {
 	// Claimed reports whether a pack knows the record.
 	Claimed bool
+	// Flags say what makes the record's parsed form doubtful; they are set for a
+	// record that no pack claims too.
+	Flags event.Flags
 	// Part is not nil when the record is one of several parts of one event.
 	Part *Part
 	// Line is not nil when the record is a line of an audit event that came by

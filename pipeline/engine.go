@@ -24,6 +24,7 @@ type Sigma struct {
 	numbers map[*pack.Pack]*numberSlots // packs whose records are counted
 	keys    keySlots                    // nil when nothing correlates
 	watched [][]watchedField            // by view
+	set     *pack.Set
 
 	now    func() int64
 	mu     sync.Mutex
@@ -45,7 +46,7 @@ type numberSlots struct {
 // clock in nanoseconds, it also measures what each rule costs (see
 // [Sigma.Costs]), which slows matching down; nil measures nothing.
 func NewSigma(rules []*rule.Rule, set *pack.Set, now func() int64) *Sigma {
-	s := &Sigma{views: set.Views(), hosts: make(map[*pack.Pack][]int), numbers: make(map[*pack.Pack]*numberSlots), now: now}
+	s := &Sigma{views: set.Views(), hosts: make(map[*pack.Pack][]int), numbers: make(map[*pack.Pack]*numberSlots), set: set, now: now}
 	s.plan = event.NewPlan(pack.Funcs())
 	s.packs = set.Packs()
 	s.router = set.Router(s.plan, pack.RouterOptions{})
@@ -117,7 +118,7 @@ func (s *Sigma) Evaluator() Evaluator { return s.NewEvaluator() }
 func (s *Sigma) NewEvaluator() *SigmaEvaluator {
 	e := &SigmaEvaluator{sigma: s, session: s.router.Session(), reader: s.plan.Reader(), matcher: s.detect.Matcher()}
 	if s.now != nil {
-		stats := e.matcher.Meter(s.now)
+		stats := e.matcher.Meter(s.now, nil)
 		s.mu.Lock()
 		s.meters = append(s.meters, stats)
 		s.mu.Unlock()
@@ -127,10 +128,26 @@ func (s *Sigma) NewEvaluator() *SigmaEvaluator {
 
 // NewMeteredEvaluator makes an evaluator that measures what each rule costs, with
 // a clock in nanoseconds, in the figures returned, by rule index; they belong to
-// the evaluator's goroutine.
-func (s *Sigma) NewMeteredEvaluator(now func() int64) (*SigmaEvaluator, []detect.Stats) {
+// the evaluator's goroutine. took is called with the time of each evaluation.
+func (s *Sigma) NewMeteredEvaluator(now func() int64, took func(nanos int64)) (*SigmaEvaluator, []detect.Stats) {
 	e := &SigmaEvaluator{sigma: s, session: s.router.Session(), reader: s.plan.Reader(), matcher: s.detect.Matcher()}
-	return e, e.matcher.Meter(now)
+	return e, e.matcher.Meter(now, took)
+}
+
+// Bound makes a metered evaluator count the evaluations that take longer than so
+// many nanoseconds; 0 counts none.
+func (e *SigmaEvaluator) Bound(nanos int64) { e.matcher.Bound(nanos) }
+
+// Without compiles the rules anew but for those with the ids given. Nothing is
+// shared that one of the two could change.
+func (s *Sigma) Without(ids map[string]bool) *Sigma {
+	var rules []*rule.Rule
+	for _, r := range s.Rules() {
+		if !ids[r.ID] {
+			rules = append(rules, r)
+		}
+	}
+	return NewSigma(rules, s.set, s.now)
 }
 
 // SigmaEvaluator decides records with Sigma rules. It belongs to one
@@ -144,6 +161,7 @@ type SigmaEvaluator struct {
 	pack    *pack.Pack
 	carried carried
 	audit   bool // the pack that the records are pinned to reads audit records
+	twice   int  // the node of the member that the record has twice, or -1
 }
 
 // Source implements [Evaluator].
@@ -178,13 +196,18 @@ func (e *SigmaEvaluator) Route(rec *event.Record) Routed {
 		e.carried.open(rec)
 	}
 	e.views, e.pack = e.session.Route(rec, e.reader)
+	flags, twice := e.session.Flags()
 	if e.pack == nil && e.carried.open(rec) {
 		e.views, e.pack = e.session.Route(rec, e.reader)
+		carrier := flags
+		flags, twice = e.session.Flags()
+		flags |= carrier
 	}
+	e.twice = twice
 	if e.pack == nil {
-		return Routed{}
+		return Routed{Flags: flags}
 	}
-	routed := Routed{Claimed: true}
+	routed := Routed{Claimed: true, Flags: flags}
 	if rec.Group != 0 {
 		var several bool
 		if routed.Line, several = lineOf(rec); several {
@@ -248,6 +271,16 @@ func (e *SigmaEvaluator) Pin(name string) {
 	for _, p := range e.sigma.packs {
 		e.audit = e.audit || p.Name == name && p.Reads("auditd")
 	}
+}
+
+// DuplicateKey is the key that the record last routed has twice, as it spells it
+// the second time; nil when it has none, or had it around the line that it
+// carries.
+func (e *SigmaEvaluator) DuplicateKey() []byte {
+	if e.twice < 0 {
+		return nil
+	}
+	return e.reader.Tree().Key(e.twice)
 }
 
 // Unparsed counts the records routed so far whose text no step of their pack

@@ -27,12 +27,23 @@ type result struct {
 	problemCount int
 
 	records, routed, outOfRange, untimed, bytesRead int64
+	duplicateFields, invalidTexts                   int64
 }
 
 func (r *result) reset() {
 	clear(r.found)
 	clear(r.problems)
 	*r = result{found: r.found[:0], problems: r.problems[:0]}
+}
+
+// flagged counts a record with flags.
+func (r *result) flagged(f event.Flags) {
+	if f&event.DuplicateField != 0 {
+		r.duplicateFields++
+	}
+	if f&event.InvalidText != 0 {
+		r.invalidTexts++
+	}
 }
 
 // found is a record with hits, or one that is a part or a line of an event.
@@ -145,6 +156,9 @@ func (w *worker) record(rec *event.Record) {
 	r := &w.task.result
 	r.records++
 	routed := w.eval.Route(rec)
+	if routed.Flags != 0 {
+		r.flagged(routed.Flags)
+	}
 	if !routed.Claimed {
 		return
 	}

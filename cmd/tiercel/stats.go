@@ -32,6 +32,9 @@ func printStats(w io.Writer, s *pipeline.Stats, engine *pipeline.Sigma, content 
 	if s.OutOfRange > 0 || s.Untimed > 0 {
 		line("time", "%d outside --from and --to; %d without a time, matched all the same", s.OutOfRange, s.Untimed)
 	}
+	if s.DuplicateFields > 0 || s.InvalidTexts > 0 {
+		line("doubtful", "%d records with a field twice, %d with text that is not Unicode; all were evaluated", s.DuplicateFields, s.InvalidTexts)
+	}
 	if s.Reassembled > 0 || s.Incomplete > 0 {
 		line("script blocks", "%d put together from parts, %d incomplete", s.Reassembled, s.Incomplete)
 	}
