@@ -49,7 +49,10 @@ type judge struct {
 	// tainted are host, user, and both, of which a live event came late.
 	tainted map[event.Tenant]map[string]bool
 	ids     map[event.Tenant]map[string]*simRecord
-	late    int
+	// floor is the furthest that a partition's watermark is once it has one: until
+	// all have begun, what is older may be late by another partition's time.
+	floor map[event.Tenant]int64
+	late  int
 }
 
 // read takes the log as it stands at the end. It must hold every acknowledged
@@ -63,6 +66,9 @@ func (j *judge) read() error {
 	byKey := map[[32]byte]*simBatch{}
 	for _, b := range j.s.batches {
 		byKey[b.key] = b
+	}
+	if err := j.begun(byKey); err != nil {
+		return err
 	}
 	times := map[int]int{}
 	log := j.s.node.log
@@ -120,6 +126,36 @@ func (j *judge) read() error {
 	for _, b := range j.s.batches {
 		if n := times[b.n]; n != 1 {
 			return fmt.Errorf("batch %d for %s/%s/%d (acknowledged: %v) stands in the log %d times", b.n, b.tenant, b.source, b.shard, b.acked, n)
+		}
+	}
+	return nil
+}
+
+// begun finds how far the first batch of a partition brings its watermark, for
+// each tenant the furthest.
+func (j *judge) begun(byKey map[[32]byte]*simBatch) error {
+	j.floor = map[event.Tenant]int64{}
+	for _, t := range j.s.tenants.All() {
+		j.floor[t] = never
+	}
+	for _, h := range j.s.node.log.Heads() {
+		p := h.Partition
+		if p.Kind != ingest.KindEvents || p.Source == simImport {
+			continue
+		}
+		err := j.s.node.log.Metas(p, 0, func(_ int64, meta []byte) bool {
+			m, err := ingest.ParseMeta(meta)
+			b := byKey[m.Key]
+			if err != nil || m.Kind != ingest.KindBatch || b == nil {
+				return true
+			}
+			for i := range b.records {
+				j.floor[p.Tenant] = max(j.floor[p.Tenant], min(b.records[i].at, m.Received)-j.s.lateness(p.Source).Microseconds())
+			}
+			return false
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -216,6 +252,9 @@ func (w *partitionWalk) entry(offset int64, m ingest.Meta, b *simBatch) error {
 			w.taint(r)
 		} else {
 			c.Evaluated++
+			if !imported && r.at < w.floor[t] {
+				w.taint(r)
+			}
 		}
 		w.record(offset, i, b, r, c, imported)
 	}
