@@ -37,6 +37,10 @@ type Content struct {
 	// node drops it once it is kept.
 	Archive []byte
 
+	// held are the ids of the rules that are taken out because they cost too much,
+	// in order, and whole is the version of the content with them.
+	held  []string
+	whole Version
 	// needs are the fields of correlate.Engine.Needs, by rule id.
 	needs map[string][]string
 }

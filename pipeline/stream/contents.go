@@ -39,7 +39,7 @@ const (
 // add makes a content known and keeps its archive, durably.
 func (c *contents) add(x *Content) error {
 	x.prepare()
-	if err := saveState(c.records, event.LocalTenant, kindContent, x.Version.String(), x.Archive); err != nil {
+	if err := saveState(c.records, event.LocalTenant, kindContent, x.Version.String(), x.envelope(x.Archive)); err != nil {
 		return fmt.Errorf("keep the content: %w", err)
 	}
 	x.Archive = nil // it is as large as all the rules, and kept now
@@ -81,7 +81,7 @@ func (c *contents) get(v Version) (*Content, error) {
 	}
 	var x *Content
 	if err == nil {
-		x, err = c.loader.Revive(archive)
+		x, err = c.revive(archive)
 	}
 	if err != nil {
 		c.logger.Error("rules of former content cannot be had; the present ones decide in their place", "content", v.String(), "error", err.Error())
@@ -92,6 +92,34 @@ func (c *contents) get(v Version) (*Content, error) {
 	x.prepare()
 	c.loaded[v] = x
 	return x, nil
+}
+
+// revive makes content of what is kept of it.
+func (c *contents) revive(data []byte) (*Content, error) {
+	less, archive, err := openEnvelope(data)
+	if err != nil {
+		return nil, err
+	}
+	x, err := c.loader.Revive(archive)
+	if err != nil || len(less.held) == 0 {
+		return x, err
+	}
+	x.Version = less.whole
+	out := make(map[string]bool, len(less.held))
+	for _, id := range less.held {
+		out[id] = true
+	}
+	return x.without(out), nil
+}
+
+// archive returns the archive that a content was made of.
+func (c *contents) archive(x *Content) ([]byte, error) {
+	data, err := loadState(c.records, event.LocalTenant, kindContent, x.Version.String())
+	if err != nil {
+		return nil, fmt.Errorf("content %s: %w", x.Version, err)
+	}
+	_, archive, err := openEnvelope(data)
+	return archive, err
 }
 
 // forget drops the contents that nobody uses any more.

@@ -23,13 +23,17 @@ func (n *Node) ruleGaps(c *Content) error {
 	}
 	now := n.clock.Now().UnixMicro()
 	running := c.ids()
+	held := make(map[string]bool, len(c.held))
+	for _, id := range c.held {
+		held[id] = true
+	}
 	for _, t := range n.cfg.Tenants {
 		g, err := ledger.OpenRuleGaps(n.records.Scan, t)
 		if err != nil {
 			return fmt.Errorf("gaps of rules: %w", err)
 		}
 		for _, id := range before {
-			if _, off := c.Disabled[id]; !running[id] && !off {
+			if _, off := c.Disabled[id]; !running[id] && !off && !held[id] {
 				err = errors.Join(err, g.Open(id, "", ledger.ReasonRemoved, now))
 			}
 		}
@@ -37,6 +41,9 @@ func (n *Node) ruleGaps(c *Content) error {
 			if id != "" {
 				err = errors.Join(err, g.Open(id, "", ledger.ReasonDisabled, now))
 			}
+		}
+		for _, id := range c.held {
+			err = errors.Join(err, g.Open(id, "", ledger.ReasonOverBudget, now))
 		}
 		if err != nil {
 			n.logger.Warn("not every gap of a rule can be kept", "error", err.Error())
@@ -46,6 +53,9 @@ func (n *Node) ruleGaps(c *Content) error {
 				g.Close(i.Rule, "", i.Reason, now)
 			}
 			if _, off := c.Disabled[i.Rule]; !off && i.Reason == ledger.ReasonDisabled {
+				g.Close(i.Rule, "", i.Reason, now)
+			}
+			if i.Source == "" && (i.Reason == ledger.ReasonOverBudget && !held[i.Rule] || i.Reason == ledger.ReasonRemoved && held[i.Rule]) {
 				g.Close(i.Rule, "", i.Reason, now)
 			}
 		}
@@ -86,17 +96,26 @@ func (n *Node) Reload() (Reloaded, error) {
 	if err != nil {
 		return Reloaded{}, err
 	}
-	r := Reloaded{Rules: len(c.Sigma.Rules()), Correlations: len(c.Correlations), Refused: c.Refused, Problems: c.Problems}
-	if r.Rules == 0 {
-		return r, errNoContent
+	return n.reload(c)
+}
+
+// reload puts content that was read to use. The caller holds loading.
+func (n *Node) reload(c *Content) (Reloaded, error) {
+	if len(c.Sigma.Rules()) == 0 {
+		return Reloaded{Refused: c.Refused, Problems: c.Problems}, errNoContent
 	}
+	c, list, released := n.hold(c)
+	r := Reloaded{Rules: len(c.Sigma.Rules()), Correlations: len(c.Correlations), Refused: c.Refused, Problems: c.Problems}
 	if c.Version == n.current.Load().Version {
-		return r, nil
+		return r, n.unhold(list, released)
 	}
 	if err := n.contents.add(c); err != nil {
 		return r, err
 	}
 	if err := n.turn(c); err != nil {
+		return r, err
+	}
+	if err := n.unhold(list, released); err != nil {
 		return r, err
 	}
 	r.Changed = true
