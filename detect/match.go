@@ -338,14 +338,16 @@ type Stats struct {
 
 type meter struct {
 	now   func() int64
+	took  func(nanos int64)
 	stats []Stats
 }
 
 // Meter makes the matcher count and time the evaluations of each rule with
 // now, a clock in nanoseconds. The slice returned is indexed as [Engine.Rules]
-// and grows with each Match.
-func (m *Matcher) Meter(now func() int64) []Stats {
-	m.meter = &meter{now: now, stats: make([]Stats, len(m.engine.rules))}
+// and grows with each Match. took, unless nil, is called with the time of each
+// evaluation, in nanoseconds.
+func (m *Matcher) Meter(now func() int64, took func(nanos int64)) []Stats {
+	m.meter = &meter{now: now, took: took, stats: make([]Stats, len(m.engine.rules))}
 	return m.meter.stats
 }
 
@@ -353,10 +355,14 @@ func (m *Matcher) metered(r int32) int {
 	s := &m.meter.stats[m.prog.ruleIDs[r]]
 	start := m.meter.now()
 	c := m.conditions(r)
-	s.Nanos += m.meter.now() - start
+	nanos := m.meter.now() - start
+	s.Nanos += nanos
 	s.Evaluated++
 	if c >= 0 {
 		s.Matched++
+	}
+	if m.meter.took != nil {
+		m.meter.took(nanos)
 	}
 	return c
 }

@@ -407,8 +407,8 @@ func (g *Gate) write(ctx context.Context, b *Batch, m Meta) error {
 	}
 	switch {
 	case err == nil:
-		g.cfg.Metrics.IngestEvents.WithLabelValues(b.Protocol, b.Source).Add(float64(m.Records))
-		g.cfg.Metrics.IngestBytes.WithLabelValues(b.Protocol, b.Source).Add(float64(m.Bytes))
+		g.cfg.Metrics.IngestEvents.WithLabelValues(b.Protocol, b.Tenant.String(), b.Source).Add(float64(m.Records))
+		g.cfg.Metrics.IngestBytes.WithLabelValues(b.Protocol, b.Tenant.String(), b.Source).Add(float64(m.Bytes))
 		return nil
 	case errors.Is(err, store.ErrFull):
 		return &Busy{Wait: fullWait, Why: "the disk is nearly full"}

@@ -1,7 +1,9 @@
 // Package metric is the one place where the metrics of the process are named.
 //
 // Metrics follow Prometheus' conventions: base units, _total for counters,
-// labels from closed sets only (never a host, a user or the text of a rule).
+// labels from closed sets only (never a host, a user or the text of a rule). A
+// source is named with its tenant: two tenants may each have one of that name.
+// Both are bounded by the configuration and the tokens that were made.
 // Latencies are native histograms. A Set is safe for concurrent use.
 package metric
 
@@ -14,8 +16,8 @@ type Set struct {
 	Registry *prometheus.Registry
 
 	// Ingest, by protocol.
-	IngestEvents     *prometheus.CounterVec // protocol, source
-	IngestBytes      *prometheus.CounterVec // protocol, source
+	IngestEvents     *prometheus.CounterVec // protocol, tenant, source
+	IngestBytes      *prometheus.CounterVec // protocol, tenant, source
 	IngestRequests   *prometheus.CounterVec // protocol, code
 	IngestRejected   *prometheus.CounterVec // protocol, reason
 	IngestDuplicates *prometheus.CounterVec // protocol
@@ -29,19 +31,20 @@ type Set struct {
 	DiskFree   prometheus.Gauge
 
 	// The pipeline.
-	Evaluated        *prometheus.CounterVec // source
-	Late             *prometheus.CounterVec // source
-	Quarantined      *prometheus.CounterVec // reason
+	Evaluated        *prometheus.CounterVec // tenant, source
+	Late             *prometheus.CounterVec // tenant, source
+	Quarantined      *prometheus.CounterVec // protocol, reason
 	GivenUp          *prometheus.CounterVec // kind
 	Matches          prometheus.Counter
 	Detections       *prometheus.CounterVec   // severity
 	DetectionLatency prometheus.Histogram     // receive time to stored
 	StageSeconds     *prometheus.HistogramVec // stage
+	RuleEval         prometheus.Histogram     // one rule on one record, of sampled batches
 	QueueDepth       *prometheus.GaugeVec     // stage
 	QueueOldest      *prometheus.GaugeVec     // stage
-	Unaccounted      *prometheus.GaugeVec     // source
-	SourceLast       *prometheus.GaugeVec     // source
-	SourceSilent     *prometheus.GaugeVec     // source
+	Unaccounted      *prometheus.GaugeVec     // tenant, source
+	SourceLast       *prometheus.GaugeVec     // tenant, source
+	SourceSilent     *prometheus.GaugeVec     // tenant, source
 	RulesLoaded      *prometheus.GaugeVec     // state
 	Groups           prometheus.Gauge
 	EvictedGroups    prometheus.Counter
@@ -121,8 +124,8 @@ func New() *Set {
 		return h
 	}
 
-	s.IngestEvents = counter("tiercel_ingest_events_total", "Records acknowledged.", "protocol", "source")
-	s.IngestBytes = counter("tiercel_ingest_bytes_total", "Bytes of acknowledged batches, inflated.", "protocol", "source")
+	s.IngestEvents = counter("tiercel_ingest_events_total", "Records acknowledged.", "protocol", "tenant", "source")
+	s.IngestBytes = counter("tiercel_ingest_bytes_total", "Bytes of acknowledged batches, inflated.", "protocol", "tenant", "source")
 	s.IngestRequests = counter("tiercel_ingest_requests_total", "Requests answered, by status code.", "protocol", "code")
 	s.IngestRejected = counter("tiercel_ingest_rejected_total", "Requests refused.", "protocol", "reason")
 	s.IngestDuplicates = counter("tiercel_ingest_duplicates_total", "Batches that had been stored already and were acknowledged again.", "protocol")
@@ -134,19 +137,20 @@ func New() *Set {
 	s.LogDamaged = one("tiercel_log_damaged_entries_total", "Entries of the log that could not be read back.")
 	s.DiskFree = level("tiercel_disk_free_bytes", "Room on the data folder's disk.")
 
-	s.Evaluated = counter("tiercel_detect_events_total", "Records evaluated.", "source")
-	s.Late = counter("tiercel_detect_late_events_total", "Records evaluated that came behind the watermark.", "source")
-	s.Quarantined = counter("tiercel_quarantine_events_total", "Records put into quarantine.", "reason")
+	s.Evaluated = counter("tiercel_detect_events_total", "Records evaluated.", "tenant", "source")
+	s.Late = counter("tiercel_detect_late_events_total", "Records evaluated that came behind the watermark.", "tenant", "source")
+	s.Quarantined = counter("tiercel_quarantine_events_total", "Records put into quarantine.", "protocol", "reason")
 	s.GivenUp = counter("tiercel_detect_given_up_events_total", "Events in several records that were given up before they were whole.", "kind")
 	s.Matches = one("tiercel_detect_matches_total", "Matches found.")
 	s.Detections = counter("tiercel_detections_total", "Detections first seen.", "severity")
 	s.DetectionLatency = single("tiercel_detection_latency_seconds", "Time from receiving an event to the stored detection it led to.")
 	s.StageSeconds = histograms("tiercel_stage_seconds", "Time that a batch spends in a stage.", "stage")
+	s.RuleEval = single("tiercel_rule_eval_seconds", "Time that the condition of one rule takes on one record, where evaluations are timed: the beginning of each 32nd batch of a worker at least. It counts the records that bear a value which the rule needs; what all rules share (reading the record, the search for values) is not in it, one reading of the clock is.")
 	s.QueueDepth = gauge("tiercel_queue_depth", "Batches that wait for a stage.", "stage")
 	s.QueueOldest = gauge("tiercel_queue_oldest_seconds", "Age of the oldest batch that waits for a stage.", "stage")
-	s.Unaccounted = gauge("tiercel_ledger_unaccounted_events", "Records received and not accounted for in settled minutes; anything but 0 is a fault.", "source")
-	s.SourceLast = gauge("tiercel_source_last_event_timestamp_seconds", "Receive time of the last record.", "source")
-	s.SourceSilent = gauge("tiercel_source_silent", "1 while a source is silent for longer than expected.", "source")
+	s.Unaccounted = gauge("tiercel_ledger_unaccounted_events", "Records received and not accounted for in settled minutes; anything but 0 is a fault.", "tenant", "source")
+	s.SourceLast = gauge("tiercel_source_last_event_timestamp_seconds", "Receive time of the last record.", "tenant", "source")
+	s.SourceSilent = gauge("tiercel_source_silent", "1 while a source is silent for longer than expected.", "tenant", "source")
 	s.RulesLoaded = gauge("tiercel_rules_loaded", "Rules by state.", "state")
 	s.Groups = level("tiercel_correlation_groups", "Groups that correlations hold.")
 	s.EvictedGroups = one("tiercel_correlation_evicted_groups_total", "Groups given up for the budget.")

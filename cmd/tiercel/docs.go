@@ -189,8 +189,8 @@ func metricsPage() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Metrics\n%s\n", generated)
 	b.WriteString("The admin port serves these at `/metrics`, besides those of the Go runtime and of the process (`go_`, `process_`). Names end in\n" +
-		"their unit, `_total` marks counters, and labels have values from closed sets or are names of sources. Histograms are native\n" +
-		"ones, which the scraper must keep. Alerts that use them are in [operate](../howto/operate.md#alerts).\n\n")
+		"their unit, `_total` marks counters, and labels have values from closed sets or are names of tenants and sources. Histograms\n" +
+		"are native ones, which the scraper must keep. Alerts that use them are in [operate](../howto/operate.md#alerts).\n\n")
 	b.WriteString("| metric | kind | labels | what |\n|---|---|---|---|\n")
 	for _, m := range metric.New().Infos {
 		labels := ""

@@ -191,7 +191,7 @@ receivers:
 		} {
 			address := s.addresses[fmt.Sprintf("receivers.syslog[%d].listen", c.listener)]
 			reason, refused := strings.CutPrefix(c.want, "!")
-			counter := s.metrics.IngestEvents.WithLabelValues(syslog.Protocol, c.want)
+			counter := s.metrics.IngestEvents.WithLabelValues(syslog.Protocol, "local", c.want)
 			if refused {
 				counter = s.metrics.IngestRejected.WithLabelValues(syslog.Protocol, reason)
 			}

@@ -57,7 +57,7 @@ func (s *scope) again(source string, shard int, from, to int64, c *commit) error
 	f := &feed{partition: p, source: n.source(p.Tenant, source), watermark: never}
 	f.sequences = health.NewSequences(sequencesConfig(f.source))
 	f.settle(content)
-	w := newWorker(n.cfg.Format, n.cfg.Detect, func() int64 { return n.clock.Now().UnixNano() })
+	w := newWorker(n.cfg.Format, n.cfg.Detect, func() int64 { return n.clock.Now().UnixNano() }, nil)
 	for offset := first; offset < to; offset++ {
 		if offset == from {
 			f.watermark = s.engine.Heard(s.source(producer(source, shard)))

@@ -9,7 +9,7 @@ import (
 
 // work evaluates entries until the scheduler stops.
 func (n *Node) work(context.Context) error {
-	w := newWorker(n.cfg.Format, n.cfg.Detect, func() int64 { return n.clock.Now().UnixNano() })
+	w := newWorker(n.cfg.Format, n.cfg.Detect, func() int64 { return n.clock.Now().UnixNano() }, n.metrics.evaluated)
 	for {
 		t := n.scheduler.next()
 		if t == nil {

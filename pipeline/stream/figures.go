@@ -83,6 +83,9 @@ func (f *figures) stage(name string, d time.Duration) {
 	f.set.StageSeconds.WithLabelValues(name).Observe(d.Seconds())
 }
 
+// evaluated notes how long one rule took on one record, of a metered batch.
+func (f *figures) evaluated(nanos int64) { f.set.RuleEval.Observe(float64(nanos) / 1e9) }
+
 // givenUp counts events in several records that were not whole.
 func (f *figures) givenUp(scripts, audit int64) {
 	for kind, n := range map[string]int64{"script": scripts, "audit": audit} {
@@ -92,8 +95,8 @@ func (f *figures) givenUp(scripts, audit int64) {
 	}
 }
 
-// count takes the sections of a commit.
-func (f *figures) count(sections []*Section) {
+// count takes the sections of a commit of a tenant.
+func (f *figures) count(tenant string, sections []*Section) {
 	if len(sections) == 0 {
 		return
 	}
@@ -109,11 +112,11 @@ func (f *figures) count(sections []*Section) {
 			f.matches[s.Hits[i].Rule]++
 		}
 		for i := range s.Quarantine {
-			f.set.Quarantined.WithLabelValues(s.Quarantine[i].Reason).Inc()
+			f.set.Quarantined.WithLabelValues(s.Protocol, s.Quarantine[i].Reason).Inc()
 		}
-		f.set.Evaluated.WithLabelValues(s.Source).Add(float64(c.Evaluated + c.Late))
+		f.set.Evaluated.WithLabelValues(tenant, s.Source).Add(float64(c.Evaluated + c.Late))
 		if c.Late > 0 {
-			f.set.Late.WithLabelValues(s.Source).Add(float64(c.Late))
+			f.set.Late.WithLabelValues(tenant, s.Source).Add(float64(c.Late))
 		}
 		f.set.Matches.Add(float64(c.Matches))
 	}

@@ -2,6 +2,8 @@ package stream
 
 import (
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +37,96 @@ func gauge(t testing.TB, set *metric.Set, name, label, value string) float64 {
 		}
 	}
 	return 0
+}
+
+// series are the values of a metric's series by their labels, in order of name;
+// a histogram has the number of its observations.
+func series(t testing.TB, set *metric.Set, name string) map[string]float64 {
+	t.Helper()
+	families, err := set.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, l.GetName()+"="+l.GetValue())
+			}
+			all[strings.Join(labels, " ")] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return all
+}
+
+// Two tenants may call a source alike; what is told of one must not stand in
+// place of what is told of the other.
+func TestSourcesOfOneName(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := quiet(t, map[string]string{"a.yml": ruleWhoami}, func(_ string, s *Source) { s.Cadence = 5 * time.Minute })
+		r.start()
+		other, _ := r.tenants.Lookup("other")
+		for i := range 3 {
+			r.sendFor(other, "pc", process(time.Now(), "ws", whoami, i))
+		}
+		first := time.Now()
+		pass(2 * time.Minute)
+		const local = 12
+		var last time.Time
+		for i := range local { // the other is silent meanwhile
+			last = time.Now()
+			r.send("pc", process(last, "ws", whoami, i))
+			pass(2 * time.Minute)
+		}
+		const ofLocal, ofOther = "source=pc tenant=local", "source=pc tenant=other"
+		for name, want := range map[string]map[string]float64{
+			"tiercel_source_last_event_timestamp_seconds": {ofLocal: float64(last.Unix()), ofOther: float64(first.Unix())},
+			"tiercel_source_silent":                       {ofOther: 1},
+			"tiercel_ledger_unaccounted_events":           {ofLocal: 0, ofOther: 0},
+			"tiercel_detect_events_total":                 {ofLocal: local, ofOther: 3},
+			"tiercel_ingest_events_total":                 {"protocol=ndjson " + ofLocal: local, "protocol=ndjson " + ofOther: 3},
+		} {
+			if got := series(t, r.metrics, name); !maps.Equal(got, want) {
+				t.Errorf("%s has %v, want %v", name, got, want)
+			}
+		}
+		// A start finds out which are silent by what it has kept.
+		r.end()
+		r.start()
+		pass(2 * time.Second)
+		if got := series(t, r.metrics, "tiercel_source_silent"); got[ofOther] != 1 || got[ofLocal] != 0 {
+			t.Errorf("after a start %v are silent", got)
+		}
+		r.end()
+	})
+}
+
+// Of every 32nd batch of a worker each evaluation is timed.
+func TestRulesAreTimed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := quiet(t, map[string]string{"a.yml": ruleWhoami}, nil)
+		given := r.change
+		r.change = func(c *Config) {
+			given(c)
+			c.Workers = 1
+		}
+		r.start()
+		for i := range 2 * meteredEvery {
+			// One record meets the rule; the other bears nothing that it needs.
+			r.send("pc", process(time.Now(), "ws", whoami, 2*i), process(time.Now(), "ws", `C:\\Windows\\explorer.exe`, 2*i+1))
+			pass(10 * time.Millisecond)
+		}
+		if got := series(t, r.metrics, "tiercel_rule_eval_seconds"); len(got) != 1 || got[""] != 2 {
+			t.Errorf("timed %v, want two evaluations", got)
+		}
+		r.end()
+	})
 }
 
 func TestGauges(t *testing.T) {

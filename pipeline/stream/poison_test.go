@@ -104,8 +104,8 @@ func TestPoisonIsSetAside(t *testing.T) {
 				t.Errorf("quarantined %+v, %v", e, err)
 			}
 			r.end() // figures follow the commit they tell of
-			if n := gauge(t, r.metrics, "tiercel_quarantine_events_total", "reason", c.reason); n != 1 {
-				t.Errorf("%v counted as %s", n, c.reason)
+			if got, want := series(t, r.metrics, "tiercel_quarantine_events_total"), "protocol=ndjson reason="+c.reason; len(got) != 1 || got[want] != 1 {
+				t.Errorf("counted %v, want one of %s", got, want)
 			}
 		})
 	}

@@ -346,7 +346,7 @@ func (s *scope) commit(c *commit) error {
 		n.metrics.detected(changes, s.received, now)
 		n.count(t, c.sections)
 	}
-	n.metrics.count(c.sections)
+	n.metrics.count(t.String(), c.sections)
 	s.tell(now)
 	n.traceDecided(t, c.sections, now)
 	clear(s.changed)

@@ -76,7 +76,7 @@ func (n *Node) gauges() {
 			oldest = max(oldest, now.Sub(time.UnixMicro(first)))
 		}
 		if at > 0 {
-			n.cfg.Metrics.SourceLast.WithLabelValues(f.partition.Source).Set(float64(at) / 1e6)
+			n.cfg.Metrics.SourceLast.WithLabelValues(f.partition.Tenant.String(), f.partition.Source).Set(float64(at) / 1e6)
 		}
 	}
 	n.cfg.Metrics.QueueDepth.WithLabelValues("evaluate").Set(float64(waiting))
@@ -103,7 +103,7 @@ func (n *Node) audit(minute int64) error {
 	}
 	n.cfg.Metrics.Unaccounted.Reset()
 	for _, f := range n.scheduler.all() {
-		n.cfg.Metrics.Unaccounted.WithLabelValues(f.partition.Source).Set(float64(unaccounted[sourceKey{f.partition.Tenant, f.partition.Source}]))
+		n.cfg.Metrics.Unaccounted.WithLabelValues(f.partition.Tenant.String(), f.partition.Source).Set(float64(unaccounted[sourceKey{f.partition.Tenant, f.partition.Source}]))
 	}
 	n.mu.Lock()
 	n.unaccounted = unaccounted

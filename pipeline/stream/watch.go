@@ -105,7 +105,7 @@ func (n *Node) resume() error {
 			}
 			k := sourceKey{t, s.Source}
 			n.watched[k] = newWatched(&s)
-			n.cfg.Metrics.SourceSilent.WithLabelValues(s.Source).Set(1)
+			n.cfg.Metrics.SourceSilent.WithLabelValues(t.String(), s.Source).Set(1)
 			silent = append(silent, k)
 		}
 	}
@@ -371,7 +371,7 @@ func (n *Node) tell(w *watcher, f findings) error {
 		x.blind = d.Values
 		n.watched[sourceKey{w.tenant, s.Source}] = x
 		n.mu.Unlock()
-		n.cfg.Metrics.SourceSilent.WithLabelValues(s.Source).Set(1)
+		n.cfg.Metrics.SourceSilent.WithLabelValues(w.tenant.String(), s.Source).Set(1)
 	}
 	for i := range f.recovered {
 		r := &f.recovered[i]
@@ -379,7 +379,7 @@ func (n *Node) tell(w *watcher, f findings) error {
 		n.mu.Lock()
 		delete(n.watched, sourceKey{w.tenant, r.Silent.Source})
 		n.mu.Unlock()
-		n.cfg.Metrics.SourceSilent.WithLabelValues(r.Silent.Source).Set(0)
+		n.cfg.Metrics.SourceSilent.WithLabelValues(w.tenant.String(), r.Silent.Source).Set(0)
 	}
 	change := func(d *health.Drifting, over int64) *detection.Detection {
 		what := map[health.What]string{health.ParseRate: "records that parse", health.RoutedShare: "records that a pack knows"}[d.What]

@@ -96,6 +96,7 @@ type worker struct {
 	formats func(name string) (format.Format, bool)
 	detect  func(head []byte) (format.Format, bool)
 	now     func() int64
+	took    func(nanos int64) // told of each evaluation in metered batches
 
 	evals   []*evaluators // newest last
 	parsers map[parserKey]format.Parser
@@ -116,8 +117,8 @@ type worker struct {
 	lastRun  int
 }
 
-func newWorker(formats func(string) (format.Format, bool), detectFormat func([]byte) (format.Format, bool), now func() int64) *worker {
-	w := &worker{formats: formats, detect: detectFormat, now: now, parsers: make(map[parserKey]format.Parser), streams: make(map[string]string)}
+func newWorker(formats func(string) (format.Format, bool), detectFormat func([]byte) (format.Format, bool), now func() int64, took func(nanos int64)) *worker {
+	w := &worker{formats: formats, detect: detectFormat, now: now, took: took, parsers: make(map[parserKey]format.Parser), streams: make(map[string]string)}
 	w.emit = w.record
 	return w
 }
@@ -134,7 +135,7 @@ func (w *worker) use(c *Content) *evaluators {
 		}
 	}
 	e := &evaluators{content: c, plain: c.Sigma.NewEvaluator()}
-	e.metered, e.stats = c.Sigma.NewMeteredEvaluator(w.now)
+	e.metered, e.stats = c.Sigma.NewMeteredEvaluator(w.now, w.took)
 	if len(w.evals) >= contentsKept {
 		w.evals = append(w.evals[:0], w.evals[1:]...)
 	}
@@ -258,7 +259,7 @@ func (w *worker) forget() {
 	for _, e := range w.evals {
 		if e.plain == w.eval || e.metered == w.eval {
 			e.plain = e.content.Sigma.NewEvaluator()
-			e.metered, e.stats = e.content.Sigma.NewMeteredEvaluator(w.now)
+			e.metered, e.stats = e.content.Sigma.NewMeteredEvaluator(w.now, w.took)
 			w.eval = e.plain
 			w.prepare(w.eval)
 			return
