@@ -64,13 +64,18 @@ type Counts struct {
 	Matches uint64 `json:"matches"`
 	// DroppedFieldBytes is what the source's configuration made us drop.
 	DroppedFieldBytes uint64 `json:"dropped_field_bytes"`
+	// DuplicateFields of the evaluated or late ones had a field twice, and
+	// InvalidTexts text that is not Unicode; one may have both.
+	DuplicateFields uint64 `json:"duplicate_fields"`
+	InvalidTexts    uint64 `json:"invalid_texts"`
 }
 
-// figures lists the counts in the order of the encoding, which is part of it.
-func (c *Counts) figures() [10]*uint64 {
+// figures lists the counts in the order of the encoding, which is part of it: of
+// version 1 are the first figuresV1.
+func (c *Counts) figures() [12]*uint64 {
 	return [...]*uint64{
 		&c.Received, &c.ReceivedBytes, &c.Duplicates, &c.Evaluated, &c.Late, &c.Quarantined, &c.Damaged,
-		&c.Unrouted, &c.Matches, &c.DroppedFieldBytes,
+		&c.Unrouted, &c.Matches, &c.DroppedFieldBytes, &c.DuplicateFields, &c.InvalidTexts,
 	}
 }
 
@@ -153,8 +158,12 @@ func named(types map[string]Volume) int {
 	return n
 }
 
-// cellVersion is the version of the encoding of half a cell.
-const cellVersion = 1
+// cellVersion is the version of the encoding of half a cell. Version 1, which is
+// read too, had no figures behind the first figuresV1.
+const (
+	cellVersion = 2
+	figuresV1   = 10
+)
 
 // errCell is returned for bytes that are no half of a cell.
 var errCell = errors.New("not a cell of the ledger")
@@ -185,10 +194,15 @@ func (h *half) encode() []byte {
 }
 
 func decodeHalf(b []byte) (*half, error) {
-	if len(b) < 2 || b[0] != cellVersion || b[1] > 1 {
+	if len(b) < 2 || b[0] < 1 || b[0] > cellVersion || b[1] > 1 {
 		return nil, errCell
 	}
 	h := &half{incomplete: b[1] == 1, through: map[string]int64{}}
+	figures := h.counts.figures()
+	known := figures[:]
+	if b[0] == 1 {
+		known = known[:figuresV1]
+	}
 	b = b[2:]
 	bad := false
 	num := func() uint64 {
@@ -210,7 +224,7 @@ func decodeHalf(b []byte) (*half, error) {
 		b = b[n:]
 		return s
 	}
-	for _, n := range h.counts.figures() {
+	for _, n := range known {
 		*n = num()
 	}
 	types := num()

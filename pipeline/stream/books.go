@@ -172,6 +172,7 @@ func (s *scope) account(sections []*Section) ([]store.Write, error) {
 			Counts: ledger.Counts{
 				Evaluated: x.Counts.Evaluated, Late: x.Counts.Late, Quarantined: x.Counts.Quarantined, Damaged: x.Counts.Damaged,
 				Unrouted: x.Counts.Unrouted, Matches: x.Counts.Matches, DroppedFieldBytes: x.Counts.DroppedBytes,
+				DuplicateFields: x.Counts.DuplicateFields, InvalidTexts: x.Counts.InvalidTexts,
 			},
 		}
 		if len(x.Counts.Types) > 0 {

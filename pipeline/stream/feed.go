@@ -215,6 +215,7 @@ func (f *feed) batch(t *task, s *Section) {
 		}
 	}
 	c.Unrouted, c.Unparsed, c.DroppedBytes, c.Types = out.unrouted, out.unparsed, out.droppedBytes, out.types
+	c.DuplicateFields, c.InvalidTexts, c.Flagged, s.Doubtful = out.duplicateFields, out.invalidTexts, out.flagged, out.doubtful
 	f.unrouted += out.unrouted
 	s.Quarantine = out.unread
 	s.Last = out.batch.File != nil && out.batch.File.Last

@@ -41,6 +41,8 @@ type Section struct {
 	Quarantine []Unread
 	// Gaps are runs of numbers that a sender gave and that did not arrive.
 	Gaps []Gap
+	// Doubtful is the first flagged record, when Counts.Flagged is not 0.
+	Doubtful Doubtful
 }
 
 // Counts say what became of the records of an entry: Records = Evaluated +
@@ -52,6 +54,9 @@ type Counts struct {
 	Unrouted, Unparsed, Matches uint64
 	// DroppedBytes are those of fields that the source is told to drop.
 	DroppedBytes uint64
+	// DuplicateFields and InvalidTexts are the evaluated or late ones with these
+	// flags, Flagged those with any.
+	DuplicateFields, InvalidTexts, Flagged uint64
 	// Types is the volume by kind of record, by name.
 	Types []TypeCount
 }
@@ -62,9 +67,16 @@ type TypeCount struct {
 	Events, Bytes uint64
 }
 
+// numbers are the figures in the order of the encoding; version 1 has the first
+// numbersV1.
 func (c *Counts) numbers() []*uint64 {
-	return []*uint64{&c.Records, &c.Evaluated, &c.Late, &c.Quarantined, &c.Damaged, &c.Unrouted, &c.Unparsed, &c.Matches, &c.DroppedBytes}
+	return []*uint64{
+		&c.Records, &c.Evaluated, &c.Late, &c.Quarantined, &c.Damaged, &c.Unrouted, &c.Unparsed, &c.Matches, &c.DroppedBytes,
+		&c.DuplicateFields, &c.InvalidTexts, &c.Flagged,
+	}
 }
+
+const numbersV1 = 9
 
 func (c *Counts) append(dst []byte) []byte {
 	for _, n := range c.numbers() {
@@ -77,13 +89,27 @@ func (c *Counts) append(dst []byte) []byte {
 	return dst
 }
 
-func (c *Counts) read(d *wire.Decoder) {
-	for _, n := range c.numbers() {
+func (c *Counts) read(d *wire.Decoder, version byte) {
+	numbers := c.numbers()
+	if version == 1 {
+		numbers = numbers[:numbersV1]
+	}
+	for _, n := range numbers {
 		*n = d.Uvarint()
 	}
 	for range d.Count(3) {
 		c.Types = append(c.Types, TypeCount{Name: d.Text(), Events: d.Uvarint(), Bytes: d.Uvarint()})
 	}
+}
+
+// Doubtful is a flagged record.
+type Doubtful struct {
+	ID    event.ID
+	Index int
+	Time  int64
+	// Key is the beginning of the key that it has twice; empty when that is not
+	// its flag.
+	Key string
 }
 
 // Evidence is a record that matched.
@@ -141,8 +167,9 @@ type Unread struct {
 	Raw   []byte
 }
 
-// sectionVersion is the version of the encoding.
-const sectionVersion = 1
+// sectionVersion is the version of the encoding. Version 1, which is read too,
+// knew no flagged records.
+const sectionVersion = 2
 
 var errSection = errors.New("not a section that this version reads")
 
@@ -156,6 +183,11 @@ func (s *Section) append(dst []byte) []byte {
 	}
 	dst = wire.AppendBool(dst, s.Last)
 	dst = s.Counts.append(dst)
+	if s.Counts.Flagged > 0 {
+		dst = append(dst, s.Doubtful.ID[:]...)
+		dst = binary.AppendUvarint(dst, uint64(s.Doubtful.Index))
+		dst = wire.AppendText(binary.AppendVarint(dst, s.Doubtful.Time), s.Doubtful.Key)
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(s.Evidence)))
 	for i := range s.Evidence {
 		e := &s.Evidence[i]
@@ -223,11 +255,16 @@ func (s *Section) append(dst []byte) []byte {
 // parseSection reads one section and leaves what stands behind it in d. The
 // section borrows d's bytes.
 func parseSection(d *wire.Decoder) (*Section, error) {
-	if d.Byte() != sectionVersion {
+	version := d.Byte()
+	if version < 1 || version > sectionVersion {
 		return nil, errSection
 	}
 	s := &Section{Kind: ingest.Kind(d.Byte()), Source: d.Text(), Protocol: d.Text(), Shard: d.Length(), Offset: d.Varint(), Next: d.Varint(), Received: d.Varint(), Watermark: d.Varint(), Last: d.Bool()}
-	s.Counts.read(d)
+	s.Counts.read(d, version)
+	if s.Counts.Flagged > 0 {
+		copy(s.Doubtful.ID[:], d.Take(len(s.Doubtful.ID)))
+		s.Doubtful.Index, s.Doubtful.Time, s.Doubtful.Key = d.Length(), d.Varint(), d.Text()
+	}
 	for range d.Count(len(event.ID{}) + 32) {
 		var e Evidence
 		copy(e.ID[:], d.Take(len(e.ID)))

@@ -35,7 +35,9 @@ type outcome struct {
 	views    map[int]bool
 	presence []health.FieldCount
 
-	unrouted, unparsed, droppedBytes uint64
+	unrouted, unparsed, droppedBytes       uint64
+	duplicateFields, invalidTexts, flagged uint64
+	doubtful                               Doubtful
 	// newest is the latest event time, at most the receive time.
 	newest int64
 }
@@ -317,6 +319,9 @@ func (w *worker) record(rec *event.Record) {
 	if b.File == nil && rec.Text == nil && rec.Format == "auditd" {
 		rec.Text = rec.Raw // what is not of a file may have lines elsewhere
 	}
+	if routed.Flags != 0 {
+		w.flagged(rec, routed.Flags, at)
+	}
 	routed := w.eval.Route(rec)
 	if !routed.Claimed {
 		out.unrouted++
@@ -352,6 +357,21 @@ func (w *worker) record(rec *event.Record) {
 		evidence: Evidence{
 			ID: w.eventID(rec), RawHash: sha256.Sum256(rec.Raw), Index: w.index, Time: at, Seq: w.seq(rec),
 			Host: w.eval.Host(), Kind: w.eval.Kind(),
+// flagged counts a record whose parsed form is doubtful, and keeps the first.
+func (w *worker) flagged(rec *event.Record, flags event.Flags, at int64) {
+	out := w.out
+	if flags&event.DuplicateField != 0 {
+		out.duplicateFields++
+	}
+	if flags&event.InvalidText != 0 {
+		out.invalidTexts++
+	}
+	if out.flagged++; out.flagged == 1 {
+		key := w.eval.DuplicateKey()
+		out.doubtful = Doubtful{ID: w.eventID(rec), Index: w.index, Time: at, Key: string(key[:min(len(key), reasonValueMax)])}
+	}
+}
+
 		},
 		source: pipeline.Source{Format: rec.Format, Record: rec.RecordID, Line: rec.Line, Offset: rec.Offset},
 		time:   rec.Time, quality: rec.TimeQuality, group: rec.Group, hits: hits, part: routed.Part, line: routed.Line, options: w.options,
