@@ -334,11 +334,16 @@ type Stats struct {
 	Matched uint64
 	// Nanos is the time the evaluations took, by the clock given to Meter.
 	Nanos int64
+	// Slow counts the evaluations that took longer than the bound given to
+	// [Matcher.Bound], and SlowNanos is the time they took.
+	Slow      uint64
+	SlowNanos int64
 }
 
 type meter struct {
 	now   func() int64
 	took  func(nanos int64)
+	bound int64 // 0 is none
 	stats []Stats
 }
 
@@ -351,6 +356,10 @@ func (m *Matcher) Meter(now func() int64, took func(nanos int64)) []Stats {
 	return m.meter.stats
 }
 
+// Bound makes the meter count the evaluations that take longer than so many
+// nanoseconds; 0 counts none. Call it behind Meter.
+func (m *Matcher) Bound(nanos int64) { m.meter.bound = nanos }
+
 func (m *Matcher) metered(r int32) int {
 	s := &m.meter.stats[m.prog.ruleIDs[r]]
 	start := m.meter.now()
@@ -358,6 +367,10 @@ func (m *Matcher) metered(r int32) int {
 	nanos := m.meter.now() - start
 	s.Nanos += nanos
 	s.Evaluated++
+	if b := m.meter.bound; b > 0 && nanos > b {
+		s.Slow++
+		s.SlowNanos += nanos
+	}
 	if c >= 0 {
 		s.Matched++
 	}

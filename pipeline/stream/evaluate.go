@@ -9,7 +9,8 @@ import (
 
 // work evaluates entries until the scheduler stops.
 func (n *Node) work(context.Context) error {
-	w := newWorker(n.cfg.Format, n.cfg.Detect, func() int64 { return n.clock.Now().UnixNano() }, n.metrics.evaluated)
+	w := newWorker(n.cfg.Format, n.cfg.Detect, n.elapsed, n.metrics.evaluated)
+	w.bound, w.take = n.cfg.Costs.P99, n.costs
 	for {
 		t := n.scheduler.next()
 		if t == nil {
@@ -63,7 +64,6 @@ func (n *Node) evaluate(w *worker, t *task, loaded func()) error {
 			t.out.measure = f.measure(t.meta.Received)
 			f.mu.Unlock()
 			w.evaluate(c, f.partition.Tenant, f.source, t.out)
-			n.metrics.cost(w, c)
 		}
 	}
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 type RuleFigures struct {
 	ID, Title, Kind, Level string
 	Matches, Detections    uint64
-	// Cost is extrapolated from the batches that were measured.
+	// Cost is extrapolated from what was measured.
 	Cost time.Duration
 }
 
@@ -25,7 +25,7 @@ type figures struct {
 
 	mu         sync.Mutex
 	content    *Content
-	costs      []detect.Stats // of c's rules, of measured batches
+	costs      []int64 // of content's rules, in nanoseconds
 	matches    map[string]uint64
 	detections map[string]uint64
 	totals     Totals
@@ -44,7 +44,7 @@ func newFigures(set *metric.Set) *figures {
 func (f *figures) use(c *Content) {
 	f.mu.Lock()
 	f.content = c
-	f.costs = make([]detect.Stats, len(c.Sigma.Rules()))
+	f.costs = make([]int64, len(c.Sigma.Rules()))
 	clear(f.matches)
 	clear(f.detections)
 	f.mu.Unlock()
@@ -52,29 +52,22 @@ func (f *figures) use(c *Content) {
 	f.set.RulesLoaded.WithLabelValues("enabled").Set(float64(len(c.Sigma.Rules())))
 	f.set.RulesLoaded.WithLabelValues("correlation").Set(float64(len(c.Correlations)))
 	f.set.RulesLoaded.WithLabelValues("disabled").Set(float64(len(c.Disabled)))
+	f.set.RulesLoaded.WithLabelValues("over_budget").Set(float64(len(c.held)))
 	f.set.RulesLoaded.WithLabelValues("refused").Set(float64(c.Refused))
 }
 
-// cost takes what a worker has measured.
-func (f *figures) cost(w *worker, c *Content) {
-	e := w.use(c)
-	if e.batches%meteredEvery != 0 {
-		return
-	}
+// cost takes what a worker has measured in a stretch that stands for factor
+// times as much.
+func (f *figures) cost(c *Content, stats []detect.Stats, factor float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.content != c {
 		return
 	}
-	for i := range e.stats {
-		s := &e.stats[i]
-		if s.Evaluated == 0 {
-			continue
+	for i := range stats {
+		if stats[i].Nanos > 0 {
+			f.costs[i] += int64(float64(stats[i].Nanos) * factor)
 		}
-		f.costs[i].Evaluated += s.Evaluated
-		f.costs[i].Matched += s.Matched
-		f.costs[i].Nanos += s.Nanos
-		*s = detect.Stats{}
 	}
 }
 
@@ -153,7 +146,7 @@ func (n *Node) Rules() []RuleFigures {
 	for i, r := range f.content.Sigma.Rules() {
 		out = append(out, RuleFigures{
 			ID: r.ID, Title: r.Title, Kind: "rule", Level: r.Level.String(), Matches: f.matches[r.ID], Detections: f.detections[r.ID],
-			Cost: time.Duration(f.costs[i].Nanos * meteredEvery),
+			Cost: time.Duration(f.costs[i]),
 		})
 	}
 	for _, c := range f.content.Correlations {

@@ -30,6 +30,9 @@ func (n *Node) tend(ctx context.Context) error {
 		if err := n.turn(nil); err != nil && !passing(err) {
 			return err
 		}
+		if err := n.holdDear(); err != nil {
+			n.logger.Error("a rule that costs too much cannot be taken out", "error", err.Error())
+		}
 		n.gauges()
 		n.tickRates()
 		if now := n.clock.Now().Unix() / 60; now != minute {
