@@ -371,6 +371,13 @@ func (n *fakeNode) Reload(ctx context.Context) (Reloaded, error) {
 	return Reloaded{Changed: true, Rules: 3}, n.err
 }
 
+func (n *fakeNode) Release(_ context.Context, id string) (Reloaded, error) {
+	if id != "r-held" {
+		return Reloaded{}, store.ErrNotFound
+	}
+	return Reloaded{Changed: true, Rules: 4}, n.err
+}
+
 func (n *fakeNode) Retry(_ context.Context, _ event.Tenant, q RetryQuery) (Retried, error) {
 	n.retries = append(n.retries, q)
 	return Retried{Tried: 1, Recovered: 1}, n.err

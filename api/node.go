@@ -23,7 +23,8 @@ type Node interface {
 	// Sources lists the configured and the seen feeds by tenant and name.
 	Sources(t event.Tenant) []Source
 	// Rules gives what each loaded rule has cost and found since it was loaded,
-	// over all tenants, in the order of their ids.
+	// over all tenants, in the order of their ids; among them are those that are
+	// taken out because they cost too much.
 	Rules() []RuleFigures
 	// Ledger accounts for the records of a tenant.
 	Ledger(t event.Tenant, q LedgerQuery) (Ledger, error)
@@ -31,6 +32,10 @@ type Node interface {
 	Gaps(t event.Tenant, q GapQuery) (Gaps, error)
 	// Reload reads rules and packs again and puts them to use, if they are sound.
 	Reload(ctx context.Context) (Reloaded, error)
+	// Release lets a rule run again that was taken out because it cost too much:
+	// store.ErrNotFound when it is not. What else of the content has changed is put
+	// to use with it.
+	Release(ctx context.Context, rule string) (Reloaded, error)
 	// Retry hands records in quarantine to the pipeline again; those that are
 	// read now leave it.
 	Retry(ctx context.Context, t event.Tenant, q RetryQuery) (Retried, error)
@@ -113,6 +118,11 @@ type RuleFigures struct {
 	// CostSeconds is the processor time spent on it, extrapolated where it is
 	// sampled.
 	CostSeconds float64 `json:"cost_seconds" doc:"Processor time spent on it; extrapolated where it is sampled."`
+	// Since is when a rule that is over_budget was taken out, Why what it cost, and
+	// Blind are the ids of the correlations that need it.
+	Since time.Time `json:"since,omitzero" doc:"When a rule that is over_budget was taken out."`
+	Why   string    `json:"why,omitempty" doc:"What a rule that is over_budget cost, and the limit."`
+	Blind []string  `json:"blind,omitempty" doc:"Correlations that need a rule that is over_budget."`
 }
 
 // LedgerQuery selects minutes of a ledger: From <= minute < To, both whole

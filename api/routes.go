@@ -136,6 +136,10 @@ var routes = []route{
 		audit: "content.reload", tag: "operation", summary: "Read rules and packs again",
 	},
 	{
+		name: "release-rule", method: http.MethodPost, path: v1 + "/rules/{id}/release", permission: permAdmin, scope: scopeNone, cost: costHeavy,
+		audit: "rule.release", tag: "operation", summary: "Let a rule run again that was taken out for its cost", about: "Rules and packs are read again with it. The rule is measured anew, and taken out again when it still costs too much.",
+	},
+	{
 		name: "list-tokens", method: http.MethodGet, path: v1 + "/tokens", permission: permAdmin, scope: scopeAny, cost: costLight,
 		tag: "tokens", summary: "List tokens", about: "Never the tokens themselves.",
 	},

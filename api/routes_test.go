@@ -27,6 +27,7 @@ var samples = map[string]sample{
 	"create-token":      {body: `{"name":"n","kind":"ingest","source":"s"}`, query: "tenant=alpha"},
 	"revoke-token":      {path: "t1"},
 	"retry-webhook":     {path: "w-alpha"},
+	"release-rule":      {path: "r-held"},
 	"backup":            {body: `{"label":"monday"}`},
 }
 

@@ -149,6 +149,7 @@ func (s *server) registerAll(mux *guarded) {
 	handle(s, "rule-stats", s.ruleStats)
 	handle(s, "get-status", s.getStatus)
 	handle(s, "reload", s.reload)
+	handle(s, "release-rule", s.releaseRule)
 	handle(s, "list-tokens", s.listTokens)
 	handle(s, "create-token", s.createToken)
 	handle(s, "revoke-token", s.revokeToken)

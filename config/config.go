@@ -187,6 +187,8 @@ type Content struct {
 	Statuses     []string      `key:"statuses" default:"[stable, test, experimental]" oneof:"stable test experimental deprecated unsupported" doc:"The statuses of rules that are run."`
 	Experimental bool          `key:"experimental" default:"false" doc:"Allows what Sigma does not define yet."`
 	Reload       time.Duration `key:"reload" default:"5s" min:"0s" max:"1d" doc:"How often to look whether content has changed, for each thousand files of it. 0s means only when told to."`
+	CostShare    int           `key:"cost_share" default:"5" min:"0" max:"100" doc:"Per cent of one core that a rule may take over a minute, when it also takes 50 µs or more for each record that it is asked of. Beyond it the rule is taken out until it is changed or released. 0 means no bound."`
+	CostP99      time.Duration `key:"cost_p99" default:"10ms" min:"0s" max:"1m" doc:"What a rule may take for a record, but for one of a hundred. Beyond it the rule is taken out until it is changed or released. 0s means no bound."`
 }
 
 // Limits bound what one client can do.

@@ -316,6 +316,8 @@ func (d *doctor) status(s *api.StatusReport) {
 		switch {
 		case !c.OK:
 			d.add(findingFail, about, firstOf(c.Detail, "it does not hold"), "look at the server's log")
+		case c.Name == checkCost:
+			d.add(findingWarn, about, c.Detail, "change them so that they cost less, or let them run again with 'tiercel rule release ID'")
 		case c.Detail != "":
 			d.add(findingWarn, about, c.Detail, "look at the server's log")
 		}

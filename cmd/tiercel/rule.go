@@ -22,7 +22,7 @@ func newRule(p *process) *cobra.Command {
 		RunE:  unknownVerb,
 	}
 	c.AddCommand(newRuleLint(p), newRuleExplain(p), newRuleBench(p), newRuleList(p), newRuleTest(p), newRuleNew(p),
-		newRuleImport(p), newRuleUpdate(p), newRuleRollback(p), newRuleVerify(p), newRuleOverrides(p))
+		newRuleImport(p), newRuleUpdate(p), newRuleRollback(p), newRuleVerify(p), newRuleOverrides(p), newRuleRelease(p))
 	return c
 }
 

@@ -244,6 +244,7 @@ func (s *server) open() error {
 	s.node, err = stream.Start(stream.Config{
 		Clock: s.world.Clock, Log: s.log, Records: s.records, Detections: s.detections, Quarantine: s.quarantine,
 		Metrics: s.metrics, Logger: s.logger, Loader: &contentLoader{world: s.world, cfg: s.cfg.Content},
+		Costs:  stream.CostLimits{Share: float64(s.cfg.Content.CostShare) / 100, P99: s.cfg.Content.CostP99},
 		Format: formatByName, Detect: detectFormat, Tenants: s.tenants.All(),
 		Settings: s.settings, Source: s.source, Outbox: s.outbox.writes, Traces: s.traces,
 	})

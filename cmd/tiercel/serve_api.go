@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tiercel-io/tiercel/access"
@@ -12,6 +14,7 @@ import (
 	"github.com/tiercel-io/tiercel/detection"
 	"github.com/tiercel-io/tiercel/event"
 	"github.com/tiercel-io/tiercel/ledger"
+	"github.com/tiercel-io/tiercel/pipeline/stream"
 	"github.com/tiercel-io/tiercel/store"
 	"github.com/tiercel-io/tiercel/webhook"
 )
@@ -113,6 +116,9 @@ func (s *server) Status(t event.Tenant) api.Status {
 	default:
 		check("rules", nil)
 	}
+	if held := s.node.Held(); len(held) > 0 {
+		remark(checkCost, true, heldDetail(held))
+	}
 	_, err := s.records.Get(store.Key{Tenant: event.LocalTenant, Kind: kindAudit, ID: "probe"})
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil
@@ -142,6 +148,12 @@ func (s *server) Rules() []api.RuleFigures {
 			ID: r.ID, Title: r.Title, Kind: r.Kind, Level: r.Level, State: "on", Matches: r.Matches, Detections: r.Detections, CostSeconds: r.Cost.Seconds(),
 		})
 	}
+	for _, h := range s.node.Held() {
+		out = append(out, api.RuleFigures{
+			ID: h.ID, Title: h.Title, Kind: "rule", Level: h.Level, State: stateHeld, Since: time.UnixMicro(h.Since).UTC(), Why: h.Why(), Blind: h.Blind,
+		})
+	}
+	slices.SortStableFunc(out, func(a, b api.RuleFigures) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
 
@@ -247,6 +259,46 @@ func (s *server) Reload(context.Context) (api.Reloaded, error) {
 		logContent(s.logger, r.Problems)
 	}
 	return out, nil
+}
+
+// stateHeld is the API's word for a rule that is taken out for its cost.
+const stateHeld = "over_budget"
+
+// Release implements api.Node.
+func (s *server) Release(_ context.Context, id string) (api.Reloaded, error) {
+	r, err := s.node.Release(id)
+	out := api.Reloaded{Changed: r.Changed, Rules: r.Rules, Correlations: r.Correlations, Refused: r.Refused, Problems: r.Problems}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return out, err
+	case err != nil:
+		// As with a reload, what is wrong with the content is told.
+		out.Problems = append(out.Problems, err.Error())
+		s.logger.Error("a rule was not released; what ran goes on", "error", err.Error())
+	case r.Changed:
+		logContent(s.logger, r.Problems)
+	}
+	return out, nil
+}
+
+// checkCost is the check of the status that is there while rules are taken out
+// for their cost.
+const checkCost = "rule cost"
+
+// heldNamed bounds the rules that a check names.
+const heldNamed = 3
+
+// heldDetail says which rules are taken out for their cost.
+func heldDetail(held []stream.Held) string {
+	var names []string
+	for _, h := range held[:min(len(held), heldNamed)] {
+		names = append(names, h.ID)
+	}
+	text := plural(len(held), "rule") + " taken out for the cost, which see nothing: " + strings.Join(names, ", ")
+	if more := len(held) - heldNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text + "; 'tiercel rule release' says why"
 }
 
 // outbox delivers notifications; without endpoints it does nothing.
