@@ -53,7 +53,12 @@ func (b *Batch) Put(start, end int) {
 // LargeDetail tells of a record beyond [EventBytesMax] what its first bytes alone
 // do not: its length, and the SHA-256 by which it can be known.
 func LargeDetail(record []byte) string {
-	return fmt.Sprintf("a record of %d bytes, SHA-256 %x, of which the first %d are kept", len(record), sha256.Sum256(record), RefusedBytesMax)
+	return LargeSum(len(record), sha256.Sum256(record))
+}
+
+// LargeSum is [LargeDetail] of a record of n bytes that is known by its sum.
+func LargeSum(n int, sum [sha256.Size]byte) string {
+	return fmt.Sprintf("a record of %d bytes, SHA-256 %x, of which the first %d are kept", n, sum, RefusedBytesMax)
 }
 
 func blank(s []byte) bool {

@@ -2,7 +2,7 @@ package syslog
 
 import (
 	"bytes"
-	"fmt"
+	"crypto/sha256"
 
 	"github.com/tiercel-io/tiercel/format/lines"
 	"github.com/tiercel-io/tiercel/ingest"
@@ -12,8 +12,6 @@ import (
 // begins with a number.
 const countDigitsMax = 7
 
-var errLongDetail = fmt.Sprintf("more than %d bytes", MessageBytesMax)
-
 // framer cuts the stream of a connection into messages. The zero framer stands
 // at the beginning.
 type framer struct {
@@ -21,9 +19,9 @@ type framer struct {
 	at  int    // buf[:at] is handed out
 	// scanned counts the bytes behind at that hold no delimiter.
 	scanned int
-	// skip is how many octets of a refused counted message are still to come,
-	// resync that those up to the next delimiter belong to a refused line.
-	skip   int
+	// large is the message beyond MessageBytesMax under way, or nil; resync says
+	// that the bytes up to the next delimiter belong to one that was told of.
+	large  *large
 	resync bool
 }
 
@@ -37,26 +35,28 @@ func (f *framer) write(p []byte) {
 }
 
 // held is how many bytes wait for their end.
-func (f *framer) held() int { return len(f.buf) - f.at }
+func (f *framer) held() int {
+	n := len(f.buf) - f.at
+	if f.large != nil {
+		n += len(f.large.kept)
+	}
+	return n
+}
 
 // rest forgets the memory of an empty framer that has held much.
 func (f *framer) rest() {
-	if f.held() == 0 && cap(f.buf) > 2*readBytes {
+	if len(f.buf) == f.at && cap(f.buf) > 2*readBytes {
 		f.buf, f.at = nil, 0
 	}
 }
 
-// next returns the next message; ok is false when it needs more bytes. A
-// reason says that msg is what is kept of one that is refused. msg is valid
-// until the next write.
-func (f *framer) next() (msg []byte, reason string, ok bool) {
+// next returns the next message; ok is false when it needs more bytes. A detail
+// says that msg is what is kept of one that is too large, and tells of the whole.
+// msg is valid until the next write.
+func (f *framer) next() (msg []byte, detail string, ok bool) {
 	for {
-		if f.skip > 0 {
-			n := min(f.skip, f.held())
-			f.at += n
-			if f.skip -= n; f.skip > 0 {
-				return nil, "", false
-			}
+		if f.large != nil {
+			return f.more()
 		}
 		b := f.buf[f.at:]
 		if f.resync {
@@ -84,14 +84,9 @@ func (f *framer) next() (msg []byte, reason string, ok bool) {
 			return nil, "", false
 		case countYes:
 			if count > MessageBytesMax {
-				kept := min(count, ingest.RefusedBytesMax)
-				if len(b) < digits+1+kept {
-					return nil, "", false
-				}
-				msg = b[digits+1 : digits+1+kept]
-				f.at += digits + 1 + kept
-				f.skip = count - kept
-				return msg, ingest.ReasonTooLarge, true
+				f.at += digits + 1
+				f.large = &large{sum: sha256.New(), counted: true, count: count, left: count}
+				continue
 			}
 			end := digits + 1 + count
 			if len(b) < end {
@@ -106,43 +101,48 @@ func (f *framer) next() (msg []byte, reason string, ok bool) {
 		i := delimiter(b[f.scanned:])
 		if i < 0 {
 			if len(b) > MessageBytesMax+1 { // a CR may belong to the line end
-				f.at, f.scanned, f.resync = len(f.buf), 0, true
-				return b[:ingest.RefusedBytesMax], ingest.ReasonTooLarge, true
+				f.scanned = 0
+				f.large = &large{sum: sha256.New()}
+				continue
 			}
 			f.scanned = len(b)
 			return nil, "", false
 		}
 		i += f.scanned
-		f.at += i + 1
 		f.scanned = 0
-		if msg = trim(b[:i]); lines.Blank(msg) {
+		msg = trim(b[:i])
+		if len(msg) > MessageBytesMax && !lines.Blank(msg) {
+			f.large = &large{sum: sha256.New()}
 			continue
 		}
-		if len(msg) > MessageBytesMax {
-			return msg[:ingest.RefusedBytesMax], ingest.ReasonTooLarge, true
+		f.at += i + 1
+		if lines.Blank(msg) {
+			continue
 		}
 		return msg, "", true
 	}
 }
 
-// end returns what is left when the stream has ended, nil for nothing.
-func (f *framer) end() (msg []byte, reason string) {
+// end returns what is left when the stream has ended, nil for nothing; next must
+// have asked for more.
+func (f *framer) end() (msg []byte, detail string) {
 	b := f.buf[f.at:]
 	f.at, f.scanned = len(f.buf), 0
-	if f.resync || f.skip > 0 {
+	if l := f.large; l != nil {
+		f.large = nil
+		return l.kept, l.detail()
+	}
+	if f.resync {
 		return nil, ""
 	}
-	if count, digits, state := octets(b); state == countYes {
+	if _, digits, state := octets(b); state == countYes {
 		b = b[digits+1:]
-		if count > MessageBytesMax {
-			return b, ingest.ReasonTooLarge
-		}
 	}
 	if b = trim(b); lines.Blank(b) {
 		return nil, ""
 	}
 	if len(b) > MessageBytesMax {
-		return b[:ingest.RefusedBytesMax], ingest.ReasonTooLarge
+		return b[:ingest.RefusedBytesMax], ingest.LargeDetail(b)
 	}
 	return b, ""
 }

@@ -1,6 +1,8 @@
 package syslog
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -9,7 +11,7 @@ import (
 	"github.com/tiercel-io/tiercel/ingest"
 )
 
-type framed struct{ Text, Reason string }
+type framed struct{ Text, Detail string }
 
 // cutAll gives text to a framer in pieces of n bytes.
 func cutAll(text string, n int) []framed {
@@ -20,15 +22,15 @@ func cutAll(text string, n int) []framed {
 		f.write([]byte(text[:n]))
 		text = text[n:]
 		for {
-			msg, reason, ok := f.next()
+			msg, detail, ok := f.next()
 			if !ok {
 				break
 			}
-			out = append(out, framed{string(msg), reason})
+			out = append(out, framed{string(msg), detail})
 		}
 	}
-	if msg, reason := f.end(); msg != nil {
-		out = append(out, framed{string(msg), reason})
+	if msg, detail := f.end(); msg != nil {
+		out = append(out, framed{string(msg), detail})
 	}
 	return out
 }
@@ -45,6 +47,12 @@ func TestFraming(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", MessageBytesMax)
 	kept := long[:ingest.RefusedBytesMax]
+	// refused is how a whole record is told of that is too large.
+	refused := func(record string) framed {
+		return framed{kept, fmt.Sprintf("a record of %d bytes, SHA-256 %x, of which the first 65536 are kept", len(record), sha256.Sum256([]byte(record)))}
+	}
+	endless := strings.Repeat("x", ingest.BodyBytesMax)
+	returns := strings.Repeat("\r", readBytes)
 	tests := []struct {
 		name, in string
 		want     []framed
@@ -63,12 +71,21 @@ func TestFraming(t *testing.T) {
 		{"a count alone", "99", whole("99")},
 		{"garbage", "\xff\xfe{}\n<13>a\n", whole("\xff\xfe{}", "<13>a")},
 		{"a line at the limit", long + "\r\n<13>a\n", whole(long, "<13>a")},
-		{"a line beyond it", long + "y\n<13>a\n", []framed{{kept, ingest.ReasonTooLarge}, {"<13>a", ""}}},
-		{"a line far beyond it", strings.Repeat(long, 4) + "\n<13>a\n", []framed{{kept, ingest.ReasonTooLarge}, {"<13>a", ""}}},
+		{"a line beyond it", long + "y\n<13>a\n", []framed{refused(long + "y"), {"<13>a", ""}}},
+		{"a line far beyond it", strings.Repeat(long, 4) + "\n<13>a\n", []framed{refused(strings.Repeat(long, 4)), {"<13>a", ""}}},
+		{"a line far beyond it with CR LF", long + "yy\r\n5 <13>a", []framed{refused(long + "yy"), {"<13>a", ""}}},
+		{"a line far beyond it with CRs inside", long + "y" + returns + "z\r\r\x00<13>a\n", []framed{refused(long + "y" + returns + "z"), {"<13>a", ""}}},
+		{"a line far beyond it without an end", long + "yy\r", []framed{refused(long + "yy")}},
+		{"a line as long as is summed", endless + "\r\n<13>a\n", []framed{refused(endless), {"<13>a", ""}}},
+		{"a line that is longer", endless + "\r\ry\n<13>a\n", []framed{
+			{kept, fmt.Sprintf("a record of more than 67108864 bytes, SHA-256 of so many %x, of which the first 65536 are kept", sha256.Sum256([]byte(endless)))},
+			{"<13>a", ""},
+		}},
 		{"counted at the limit", "1048576 " + long + "5 <13>a", whole(long, "<13>a")},
-		{"counted beyond it", "1048577 " + long + "y5 <13>a", []framed{{kept, ingest.ReasonTooLarge}, {"<13>a", ""}}},
-		{"counted beyond it and cut short", "9999999 xyz", []framed{{"xyz", ingest.ReasonTooLarge}}},
-		{"counted beyond it and cut short later", "9999999 " + kept + "zz", []framed{{kept, ingest.ReasonTooLarge}}},
+		{"counted beyond it", "1048577 " + long + "y5 <13>a", []framed{refused(long + "y"), {"<13>a", ""}}},
+		{"counted beyond it with a line feed", "1048578 " + long + "y\n5 <13>a", []framed{refused(long + "y\n"), {"<13>a", ""}}},
+		{"counted beyond it and cut short", "9999999 xyz", []framed{{"xyz", fmt.Sprintf("a record of 9999999 bytes by its count, of which 3 came, SHA-256 %x, and the first 3 are kept", sha256.Sum256([]byte("xyz")))}}},
+		{"counted beyond it and cut short later", "9999999 " + kept + "zz", []framed{{kept, fmt.Sprintf("a record of 9999999 bytes by its count, of which 65538 came, SHA-256 %x, and the first 65536 are kept", sha256.Sum256([]byte(kept+"zz")))}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

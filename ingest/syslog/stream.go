@@ -225,11 +225,11 @@ func (c *connection) run(ctx context.Context, conn net.Conn) {
 // is not whole.
 func (c *connection) cut() bool {
 	for {
-		msg, reason, ok := c.frame.next()
+		msg, detail, ok := c.frame.next()
 		if !ok {
 			break
 		}
-		c.add(msg, reason)
+		c.add(msg, detail)
 	}
 	c.frame.rest()
 	if c.budget(int64(len(c.pack.data) + c.frame.held())) {
@@ -244,10 +244,11 @@ func (c *connection) cut() bool {
 	return false
 }
 
-func (c *connection) add(msg []byte, reason string) {
-	detail := ""
-	if reason != "" {
-		detail = errLongDetail
+// add takes a message, or what is kept of one that is too large, with a detail.
+func (c *connection) add(msg []byte, detail string) {
+	reason := ""
+	if detail != "" {
+		reason = ingest.ReasonTooLarge
 	}
 	c.pack.add(msg, reason, detail)
 	if c.pack.full() {
@@ -279,8 +280,8 @@ func (c *connection) flush() {
 
 // finish delivers all that was read.
 func (c *connection) finish() {
-	if msg, reason := c.frame.end(); msg != nil {
-		c.add(msg, reason)
+	if msg, detail := c.frame.end(); msg != nil {
+		c.add(msg, detail)
 	}
 	c.flush()
 }

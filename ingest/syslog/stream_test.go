@@ -189,7 +189,7 @@ func TestOversize(t *testing.T) {
 	}
 	for _, b := range f.batches {
 		for _, r := range b.Refused {
-			if r.Reason != ingest.ReasonTooLarge || r.End-r.Start != ingest.RefusedBytesMax || r.Detail == "" {
+			if r.Reason != ingest.ReasonTooLarge || r.End-r.Start != ingest.RefusedBytesMax || r.Detail != ingest.LargeDetail([]byte(strings.Repeat("x", 3*MessageBytesMax))) {
 				t.Errorf("%+v", r)
 			}
 		}
