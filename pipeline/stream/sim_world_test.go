@@ -25,6 +25,7 @@ import (
 	"github.com/tiercel-io/tiercel/metric"
 	"github.com/tiercel-io/tiercel/quarantine"
 	"github.com/tiercel-io/tiercel/store"
+	"github.com/tiercel-io/tiercel/store/wire"
 )
 
 // simPlant is a bug that a run is given, by which the simulator shows that it
@@ -85,7 +86,8 @@ func (l mixedLog) Append(entries []store.Entry) ([]int64, error) {
 	return l.Log.Append(own)
 }
 
-// leakyLog loses some matches: a planted bug.
+// leakyLog loses the hits of some sections: a planted bug. Whole sections that
+// are lost would be found again.
 type leakyLog struct {
 	store.Log
 	count atomic.Int64
@@ -93,12 +95,25 @@ type leakyLog struct {
 
 // Append implements [store.Log].
 func (l *leakyLog) Append(entries []store.Entry) ([]int64, error) {
-	for _, e := range entries {
-		if e.Partition.Kind == KindMatches && len(e.Payload) > 0 && l.count.Add(1)%20 == 0 {
-			return make([]int64, len(entries)), nil
+	own := slices.Clone(entries)
+	for i := range own {
+		if own[i].Partition.Kind != KindMatches || len(own[i].Payload) == 0 {
+			continue
 		}
+		var kept []byte
+		for d := (wire.Decoder{B: own[i].Payload}); len(d.B) > 0; {
+			x, err := parseSection(&d)
+			if err != nil {
+				return nil, err
+			}
+			if len(x.Hits) > 0 && l.count.Add(1)%20 == 0 {
+				x.Hits, x.Needs = nil, nil
+			}
+			kept = x.append(kept)
+		}
+		own[i].Payload = kept
 	}
-	return l.Log.Append(entries)
+	return l.Log.Append(own)
 }
 
 // splitRecords writes in two what belongs together: a planted bug.
