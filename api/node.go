@@ -96,6 +96,8 @@ type Source struct {
 	Bytes  uint64 `json:"bytes" doc:"Bytes received since the start, inflated."`
 	// Unrouted are records that no pack knows, so that no rule is asked of them.
 	Unrouted uint64 `json:"unrouted" doc:"Records evaluated since the start that no pack knows; no rule is asked of them."`
+	// Flagged are the evaluated ones whose parsed form is doubtful.
+	Flagged uint64 `json:"flagged,omitempty" doc:"Records evaluated since the start with a field given twice or with text that is not Unicode."`
 	// Unaccounted is the ledger's unexplained remainder in settled minutes.
 	Unaccounted int64 `json:"unaccounted" doc:"Records received and not accounted for in settled minutes; anything but 0 is a fault."`
 	// BlindRules are the ids of the rules that only this source feeds, listed
@@ -148,7 +150,10 @@ type Counts struct {
 	// DroppedBytes are those of fields and events that the source is told not to
 	// keep.
 	DroppedBytes uint64 `json:"dropped_bytes,omitempty" doc:"Bytes of matching events that were not kept, as the source is configured."`
-	Unexplained  int64  `json:"unexplained" doc:"What is left; anything but 0 is a fault."`
+	// DuplicateFields and InvalidTexts are among Evaluated and Late.
+	DuplicateFields uint64 `json:"duplicate_fields,omitempty" doc:"Records evaluated in which a field is given twice; they are matched by any of its values."`
+	InvalidTexts    uint64 `json:"invalid_texts,omitempty" doc:"Records evaluated with text that is not Unicode."`
+	Unexplained     int64  `json:"unexplained" doc:"What is left; anything but 0 is a fault."`
 }
 
 // Minute is one minute of one source.

@@ -34,6 +34,7 @@ type Set struct {
 	Evaluated        *prometheus.CounterVec // tenant, source
 	Late             *prometheus.CounterVec // tenant, source
 	Quarantined      *prometheus.CounterVec // protocol, reason
+	Flagged          *prometheus.CounterVec // reason
 	GivenUp          *prometheus.CounterVec // kind
 	Matches          prometheus.Counter
 	Detections       *prometheus.CounterVec   // severity
@@ -139,6 +140,7 @@ func New() *Set {
 
 	s.Evaluated = counter("tiercel_detect_events_total", "Records evaluated.", "tenant", "source")
 	s.Late = counter("tiercel_detect_late_events_total", "Records evaluated that came behind the watermark.", "tenant", "source")
+	s.Flagged = counter("tiercel_ingest_flagged_events_total", "Records evaluated whose parsed form is doubtful: a field given twice, or text that is not Unicode.", "reason")
 	s.Quarantined = counter("tiercel_quarantine_events_total", "Records put into quarantine.", "protocol", "reason")
 	s.GivenUp = counter("tiercel_detect_given_up_events_total", "Events in several records that were given up before they were whole.", "kind")
 	s.Matches = one("tiercel_detect_matches_total", "Matches found.")

@@ -129,7 +129,7 @@ func (s *liveStats) write(w io.Writer, where string, now time.Time) {
 // sources shows those in trouble first, then the busiest.
 func (s *liveStats) sources(w io.Writer, now time.Time) {
 	list := slices.Clone(s.Status.Sources)
-	trouble := func(x *api.Source) bool { return x.Silent || x.Unaccounted != 0 || unknown(x) > 0 }
+	trouble := func(x *api.Source) bool { return x.Silent || x.Unaccounted != 0 || unknown(x) > 0 || x.Flagged > 0 }
 	slices.SortStableFunc(list, func(a, b api.Source) int {
 		switch ta, tb := trouble(&a), trouble(&b); {
 		case ta != tb && ta:
@@ -158,6 +158,9 @@ func (s *liveStats) sources(w io.Writer, now time.Time) {
 		}
 		if share := unknown(&x); share > 0 {
 			notes += fmt.Sprintf("  UNKNOWN %d %%", share)
+		}
+		if x.Flagged > 0 {
+			notes += fmt.Sprintf("  DOUBTFUL %d", x.Flagged)
 		}
 		if x.Unaccounted != 0 {
 			notes += fmt.Sprintf("  UNACCOUNTED %d", x.Unaccounted)

@@ -134,7 +134,7 @@ func (s *server) Sources(t event.Tenant) []api.Source {
 		out = append(out, api.Source{
 			Name: x.Name, Tenant: x.Tenant.String(), Pack: x.Pack, LastEvent: x.Last, Silent: !x.Silent.IsZero(), ExpectedSeconds: x.Expected.Seconds(),
 			LagSeconds: x.Lag.Seconds(), Watermark: x.Watermark, EventsPerSecond: x.EventsPerSecond, BytesPerSecond: x.BytesPerSecond,
-			Events: x.Events, Bytes: x.Bytes, Unrouted: x.Unrouted, Unaccounted: x.Unaccounted, BlindRules: x.Blind,
+			Events: x.Events, Bytes: x.Bytes, Unrouted: x.Unrouted, Flagged: x.Flagged, Unaccounted: x.Unaccounted, BlindRules: x.Blind,
 		})
 	}
 	return out
@@ -165,7 +165,10 @@ func (s *server) Ledger(t event.Tenant, q api.LedgerQuery) (api.Ledger, error) {
 	}
 	out := api.Ledger{Minutes: []api.Minute{}, Types: []api.TypeBytes{}, Next: sum.Next}
 	counts := func(c ledger.Counts, settled bool) api.Counts {
-		x := api.Counts{Received: c.Received, Evaluated: c.Evaluated, Late: c.Late, Quarantined: c.Quarantined, Damaged: c.Damaged, DroppedBytes: c.DroppedFieldBytes}
+		x := api.Counts{
+			Received: c.Received, Evaluated: c.Evaluated, Late: c.Late, Quarantined: c.Quarantined, Damaged: c.Damaged,
+			DroppedBytes: c.DroppedFieldBytes, DuplicateFields: c.DuplicateFields, InvalidTexts: c.InvalidTexts,
+		}
 		if settled {
 			x.Unexplained = int64(c.Received) - int64(c.Evaluated+c.Late+c.Quarantined+c.Damaged)
 		}

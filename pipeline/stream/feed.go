@@ -80,7 +80,7 @@ type feed struct {
 	// What came, for people; since the process started.
 	arrived, arrivedBytes uint64
 	arrivedAt             int64
-	unrouted              uint64
+	unrouted, flagged     uint64
 	// views are the names of those that its records have had.
 	views map[string]bool
 
@@ -217,6 +217,7 @@ func (f *feed) batch(t *task, s *Section) {
 	c.Unrouted, c.Unparsed, c.DroppedBytes, c.Types = out.unrouted, out.unparsed, out.droppedBytes, out.types
 	c.DuplicateFields, c.InvalidTexts, c.Flagged, s.Doubtful = out.duplicateFields, out.invalidTexts, out.flagged, out.doubtful
 	f.unrouted += out.unrouted
+	f.flagged += out.flagged
 	s.Quarantine = out.unread
 	s.Last = out.batch.File != nil && out.batch.File.Last
 	if f.sequences != nil {

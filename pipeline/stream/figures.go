@@ -112,6 +112,10 @@ func (f *figures) count(tenant string, sections []*Section) {
 			f.set.Late.WithLabelValues(tenant, s.Source).Add(float64(c.Late))
 		}
 		f.set.Matches.Add(float64(c.Matches))
+		if c.Flagged > 0 {
+			f.set.Flagged.WithLabelValues("duplicate_field").Add(float64(c.DuplicateFields))
+			f.set.Flagged.WithLabelValues("invalid_text").Add(float64(c.InvalidTexts))
+		}
 	}
 }
 

@@ -20,6 +20,8 @@ type SourceInfo struct {
 	Events, Bytes uint64
 	// Unrouted are the records evaluated since then that no pack knows.
 	Unrouted uint64
+	// Flagged are those with a field twice or with text that is not Unicode.
+	Flagged uint64
 	// Lag is the age of the oldest batch that waits to be evaluated, Waiting how
 	// many do.
 	Lag     time.Duration
@@ -58,6 +60,7 @@ func (n *Node) Sources(t event.Tenant) []SourceInfo {
 		s.Events += f.arrived
 		s.Bytes += f.arrivedBytes
 		s.Unrouted += f.unrouted
+		s.Flagged += f.flagged
 		s.Waiting += f.backlog.waiting()
 		if f.arrivedAt > 0 && time.UnixMicro(f.arrivedAt).After(s.Last) {
 			s.Last = time.UnixMicro(f.arrivedAt).UTC()

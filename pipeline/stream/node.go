@@ -338,6 +338,9 @@ func (n *Node) openScope(p store.Partition, first int64, current *Content) (*sco
 		changed: make(map[event.ID]revision), received: make(map[string]int64),
 		book: ledger.NewBook(getter(n.records)), gapped: true,
 	}
+	if err := s.openIntegrity(); err != nil {
+		return nil, fmt.Errorf("open %v: %w", p, err)
+	}
 	if err := s.restore(first, current); err != nil {
 		return nil, fmt.Errorf("open %v: %w", p, err)
 	}

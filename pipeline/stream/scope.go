@@ -13,6 +13,7 @@ import (
 	"github.com/tiercel-io/tiercel/detect/correlate"
 	"github.com/tiercel-io/tiercel/detection"
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/health"
 	"github.com/tiercel-io/tiercel/ingest"
 	"github.com/tiercel-io/tiercel/ledger"
 	"github.com/tiercel-io/tiercel/quarantine"
@@ -44,9 +45,10 @@ type scope struct {
 	marks   map[string]int64
 	sources []string
 
-	recent *recent
-	level  level
-	book   *ledger.Book
+	recent    *recent
+	integrity *health.Integrity
+	level     level
+	book      *ledger.Book
 	// expects is the content that decides behind all that is in the log; the
 	// node's lock guards it.
 	expects Version
@@ -318,6 +320,8 @@ func (s *scope) commit(c *commit) error {
 	writes = append(writes, counted...)
 	list, gaps := missing(t, c.sections)
 	writes = append(writes, gaps...)
+	doubtful, states := s.doubtful(c.sections)
+	list, writes = append(list, doubtful...), append(writes, states...)
 	for _, id := range s.order {
 		d, err := s.describe(s.changed[id])
 		if err != nil {
