@@ -297,7 +297,7 @@ func heldDetail(held []stream.Held) string {
 	for _, h := range held[:min(len(held), heldNamed)] {
 		names = append(names, h.ID)
 	}
-	text := plural(len(held), "rule") + " taken out for the cost, which see nothing: " + strings.Join(names, ", ")
+	text := plural(len(held), "rule") + " taken out for the cost: " + strings.Join(names, ", ")
 	if more := len(held) - heldNamed; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
