@@ -227,7 +227,7 @@ func (f *feed) batch(t *task, s *Section) {
 	rules := f.content.Sigma.Rules()
 	for i := range out.found {
 		r := &out.found[i]
-		r.evidence.Seq = f.seq(r, out.batch.File != nil, t.offset)
+		r.evidence.Seq = r.seq(t.offset)
 		at := -1
 		hand := func(h pipeline.Hit) {
 			if at < 0 {
@@ -326,10 +326,10 @@ func (f *feed) joined(wholes []pipeline.Whole, s *Section, index int) {
 	}
 }
 
-// seq orders events of equal times: a record's own number or its place in its
-// file as the worker found it, else its place in the log.
-func (f *feed) seq(r *foundRecord, file bool, offset int64) uint64 {
-	if r.source.Record != 0 || file {
+// seq orders events of equal times: what is the record's own as the worker found
+// it, else its place in the log.
+func (r *foundRecord) seq(offset int64) uint64 {
+	if r.own {
 		return r.evidence.Seq
 	}
 	return uint64(offset)<<indexBits | uint64(r.evidence.Index)

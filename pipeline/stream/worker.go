@@ -45,6 +45,7 @@ type outcome struct {
 // foundRecord is a record with hits, or one that is a part or a line of an event.
 type foundRecord struct {
 	evidence Evidence
+	own      bool // the evidence's Seq does not depend on the place in the log
 	source   pipeline.Source
 	time     time.Time
 	quality  event.TimeQuality
@@ -324,8 +325,9 @@ func (w *worker) record(rec *event.Record) {
 	}
 	w.volume(w.eval.Kind(), len(rec.Raw))
 	w.looked()
+	var given uint64
 	if stream, number, ok := w.eval.Number(w.stream[:0]); ok {
-		w.stream = stream
+		w.stream, given = stream, number
 		own := int64(0) // a record without a time of its own cannot tell a new numbering
 		if !rec.Time.IsZero() {
 			own = at
@@ -343,9 +345,11 @@ func (w *worker) record(rec *event.Record) {
 		p.RecordFormat, p.Hint = rec.Format, rec.Hint
 		p.Tree = rec.Tree.AppendJSON(nil, 0)
 	}
+	seq, own := w.seq(rec, given)
 	f := foundRecord{
+		own: own,
 		evidence: Evidence{
-			ID: w.eventID(rec), RawHash: sha256.Sum256(rec.Raw), Index: w.index, Time: at, Seq: w.seq(rec),
+			ID: w.eventID(rec), RawHash: sha256.Sum256(rec.Raw), Index: w.index, Time: at, Seq: seq,
 			Host: w.eval.Host(), Kind: w.eval.Kind(),
 		},
 		source: pipeline.Source{Format: rec.Format, Record: rec.RecordID, Line: rec.Line, Offset: rec.Offset},
@@ -445,15 +449,21 @@ func (w *worker) eventID(rec *event.Record) event.ID {
 const recordsInFrameBits = 12
 
 // seq orders events of equal times: the record's own number, where it stands in
-// its file, or where it stands in the log.
-func (w *worker) seq(rec *event.Record) uint64 {
-	if rec.RecordID != 0 {
-		return rec.RecordID
+// its file, which are its own, or where it stands in its batch. A record with an
+// id of its own may come again in another batch, at another place, and is then the
+// same event: it has the number that the sender gave it, or none, and its id
+// decides.
+func (w *worker) seq(rec *event.Record, given uint64) (seq uint64, own bool) {
+	b := &w.out.batch
+	switch {
+	case rec.RecordID != 0:
+		return rec.RecordID, true
+	case b.File != nil:
+		return uint64(rec.Offset), true
+	case len(b.Native) > w.index && len(b.Native[w.index]) > 0:
+		return given, true
 	}
-	if w.out.batch.File != nil {
-		return uint64(rec.Offset)
-	}
-	return uint64(w.index)
+	return uint64(w.index), false
 }
 
 // volume counts a record of a kind.
