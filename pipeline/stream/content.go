@@ -41,6 +41,9 @@ type Content struct {
 	// in order, and whole is the version of the content with them.
 	held  []string
 	whole Version
+	// all are the rules with those, which may still be on their way to stage 2;
+	// nil when none is taken out.
+	all []*rule.Rule
 	// needs are the fields of correlate.Engine.Needs, by rule id.
 	needs map[string][]string
 }
@@ -53,10 +56,19 @@ type Loader interface {
 	Revive(archive []byte) (*Content, error)
 }
 
+// deciding are the rules whose hits stage 2 takes. Hits of a rule that is taken out
+// may still be on their way when the content changes.
+func (c *Content) deciding() []*rule.Rule {
+	if c.all != nil {
+		return c.all
+	}
+	return c.Sigma.Rules()
+}
+
 // correlateConfig is the configuration of stage 2 for the content.
 func (c *Content) correlateConfig(t event.Tenant, s Settings) correlate.Config {
 	return correlate.Config{
-		Tenant: t, Rules: c.Sigma.Rules(), Correlations: c.Correlations,
+		Tenant: t, Rules: c.deciding(), Correlations: c.Correlations,
 		Episode: correlate.DefaultEpisode, Suppress: c.Suppress, LagMax: s.LagMax, Budget: s.Budget,
 	}
 }
@@ -69,15 +81,15 @@ func (c *Content) prepare() {
 		return
 	}
 	engine := correlate.New(correlate.Config{
-		Tenant: event.LocalTenant, Rules: c.Sigma.Rules(), Correlations: c.Correlations, Episode: correlate.DefaultEpisode,
+		Tenant: event.LocalTenant, Rules: c.deciding(), Correlations: c.Correlations, Episode: correlate.DefaultEpisode,
 	})
-	c.Sigma.Key(engine.Needs)
 	c.needs = make(map[string][]string)
-	for i, r := range c.Sigma.Rules() {
+	for i, r := range c.deciding() {
 		if list := engine.Needs(i); len(list) > 0 {
 			c.needs[r.ID] = list
 		}
 	}
+	c.Sigma.Key(func(i int) []string { return c.needs[c.Sigma.Rules()[i].ID] })
 }
 
 // ids returns the ids of everything that runs.

@@ -51,7 +51,7 @@ func (s *scope) describe(d revision) (*detection.Detection, error) {
 		out.Reason = correlationReason(c, d.Detection, out.Group)
 		return out, nil
 	}
-	r := d.content.Sigma.Rules()[d.Rule]
+	r := d.content.deciding()[d.Rule]
 	out.Rule = detection.Rule{ID: r.ID, Title: r.Title, Kind: "rule", Level: r.Level.String(), Description: r.Description, Tags: r.Tags}
 	out.Reason = ruleReason(d.Detection, shown)
 	return out, nil

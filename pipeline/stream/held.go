@@ -125,10 +125,10 @@ func (n *Node) elapsed() int64 {
 // holdDear takes the rules out that cost too much. What cannot be stored now is
 // tried again the next time.
 func (n *Node) holdDear() error {
-	if !n.breached() {
+	// While content is read, which may take seconds, the rest is to go on.
+	if !n.breached() || !n.loading.TryLock() {
 		return nil
 	}
-	n.loading.Lock()
 	defer n.loading.Unlock()
 	now := n.clock.Now()
 	n.holding.mu.Lock()
@@ -192,8 +192,8 @@ func (n *Node) breached() bool {
 }
 
 // hold takes the held rules out of content that was read. A rule that is another
-// one by now, or that the content has no longer, is no longer held: those are
-// returned, and the list is as it should be kept.
+// one by now, or that the content has no longer, is no longer held, nor is any
+// without limits: those are returned, and the list is as it should be kept.
 func (n *Node) hold(c *Content) (held *Content, list, released []Held) {
 	out := map[string]bool{}
 	for _, h := range n.Held() {
@@ -220,9 +220,9 @@ func (n *Node) unhold(list, released []Held) error {
 		return nil
 	}
 	for i := range released {
-		n.logger.Info("a rule that was taken out for its cost is another one now, or gone", "rule", released[i].ID)
+		n.logger.Info("a rule that was taken out for its cost is held no longer", "rule", released[i].ID)
 	}
-	return errors.Join(n.tellHeld(released, n.clock.Now().UnixMicro(), "it was changed or removed, and is held no longer"), n.setHeld(list))
+	return errors.Join(n.tellHeld(released, n.clock.Now().UnixMicro(), "it was changed or removed, or the limits were switched off; it is held no longer"), n.setHeld(list))
 }
 
 // Release lets a held rule run again: store.ErrNotFound when it is not held.
@@ -323,7 +323,7 @@ func (c *Content) without(ids map[string]bool) *Content {
 	}
 	x := &Content{
 		Sigma: c.Sigma.Without(ids), Correlations: c.Correlations, Suppress: c.Suppress, Disabled: c.Disabled, Refused: c.Refused, Problems: c.Problems,
-		whole: c.wholeVersion(), held: sortedKeys(held),
+		whole: c.wholeVersion(), held: sortedKeys(held), all: c.deciding(),
 	}
 	x.Version = sha256.Sum256(x.envelope(nil))
 	return x

@@ -281,6 +281,43 @@ func TestReplayAcrossAHold(t *testing.T) {
 	})
 }
 
+// A batch may last for minutes; the rule is taken out while it does, for what
+// comes behind it.
+func TestDearRuleWithinABatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := dear(t, map[string]string{"a.yml": ruleWhoami, "c.yml": ruleLogon}, CostLimits{P99: 10 * time.Millisecond}, 11*time.Millisecond)
+		given := r.change
+		read := 0
+		r.change = func(c *Config) {
+			given(c)
+			seeing(c, func(string) { read++; time.Sleep(100 * time.Millisecond) })
+		}
+		r.start()
+		const records = 600 // a minute's worth
+		var lines []string
+		for i := range records {
+			lines = append(lines, process(time.Now(), "a", whoami, i+1))
+		}
+		r.send("pc", lines...)
+		for range 30 {
+			pass(time.Second)
+		}
+		if len(r.node.Held()) != 1 || read >= records {
+			t.Errorf("held %+v after %d of %d records", r.node.Held(), read, records)
+		}
+		r.send("pc", process(time.Now(), "a", whoami, records+1), logon(time.Now(), 1))
+		pass(2 * time.Minute)
+		if got := r.count(whoamiID); got != records {
+			t.Errorf("it found %d of the %d that came before", got, records)
+		}
+		if got := r.count("44444444-4444-4444-8444-444444444444"); got != 1 {
+			t.Errorf("another rule found %d behind them", got)
+		}
+		r.end()
+	})
+}
+
 // All rules may be held: the node runs and starts with none.
 func TestLastRuleIsTakenOut(t *testing.T) {
 	t.Parallel()

@@ -101,7 +101,7 @@ func (s *scope) use(c *Content) {
 	s.level.evicted = s.engine.Counters().EvictedGroups
 	s.level.next.Store(s.next)
 	s.rules = make(map[string]int)
-	for i, r := range c.Sigma.Rules() {
+	for i, r := range c.deciding() {
 		s.rules[r.ID] = i
 	}
 }
