@@ -92,7 +92,9 @@ value:
 		if err != nil {
 			return i, err
 		}
-		t.repaired = t.repaired || form == textBroken
+		if form&textBroken != 0 {
+			t.repaired = true
+		}
 		t.stringRaw(i+1, end-i-1, form != textPlain)
 		i = end + 1
 	case '{':
@@ -184,7 +186,9 @@ key:
 	if err != nil {
 		return i, err
 	}
-	t.repaired = t.repaired || form == textBroken
+	if form&textBroken != 0 {
+		t.repaired = true
+	}
 	if form != textPlain {
 		t.PutArenaKey(appendUnescaped(t.arena, b[i+1:end]))
 	} else {
@@ -210,9 +214,11 @@ const (
 type textForm uint8
 
 const (
-	textPlain   textForm = iota // as it stands
-	textEscaped                 // it has escapes
-	textBroken                  // it has bytes that are not UTF-8, or escapes of half a surrogate pair
+	textPlain   textForm = 0 // as it stands
+	textEscaped textForm = 1 // it has escapes
+	// textBroken may stand beside it: there are bytes that are not UTF-8, or
+	// escapes of half a surrogate pair.
+	textBroken textForm = 2
 )
 
 // scanString returns the index of the closing quote of the string whose text
@@ -222,7 +228,7 @@ func scanString(b []byte, i int) (end int, form textForm, err error) {
 	if j < len(b) && b[j] == '"' {
 		return j, textPlain, nil
 	}
-	return scanUnusual(b, i, j)
+	return scanUnusual(b, j)
 }
 
 // special returns the index from i of the first quote, backslash or byte of
@@ -248,12 +254,12 @@ func special(b []byte, i int) int {
 var escapeLen = [256]uint8{'"': 2, '\\': 2, '/': 2, 'b': 2, 'f': 2, 'n': 2, 'r': 2, 't': 2, 'u': 6}
 
 // scanUnusual is scanString from index i, the first special one, of a text that
-// starts at start and does not end there. It takes 64 bytes at once and walks
-// the marks of the special ones among them: a loop that stops at each escape
-// is mispredicted at each, and a Windows message has one in fifteen bytes.
-func scanUnusual(b []byte, start, i int) (end int, form textForm, err error) {
-	high := false
-	low := -1 // where the second half of a surrogate pair stands
+// does not end there. It takes 64 bytes at once and walks the marks of the
+// special ones among them: a loop that stops at each escape is mispredicted at
+// each, and a Windows message has one in fifteen bytes.
+func scanUnusual(b []byte, i int) (end int, form textForm, err error) {
+	high := -1 // the first byte of more than ASCII
+	low := -1  // where the second half of a surrogate pair stands
 	for i < len(b) {
 		var marks uint64
 		step := 64
@@ -272,7 +278,7 @@ func scanUnusual(b []byte, start, i int) (end int, form textForm, err error) {
 			j := i + k
 			switch c := b[j]; {
 			case c == '\\':
-				form = max(form, textEscaped)
+				form |= textEscaped
 				if j+1 >= len(b) {
 					return j, form, errUnexpectedEnd
 				}
@@ -288,7 +294,8 @@ func scanUnusual(b []byte, start, i int) (end int, form textForm, err error) {
 					}
 					if utf16.IsSurrogate(r) && j != low {
 						if low = j + 6; !pairs(r, b[low:]) {
-							form, low = textBroken, -1
+							form |= textBroken
+							low = -1
 						}
 					}
 				default:
@@ -300,12 +307,14 @@ func scanUnusual(b []byte, start, i int) (end int, form textForm, err error) {
 					step++
 				}
 			case c == '"':
-				if high && !utf8.Valid(b[start:j]) {
-					form = textBroken
+				if high >= 0 && !utf8.Valid(b[high:j]) {
+					form |= textBroken
 				}
 				return j, form, nil
 			case c >= utf8.RuneSelf:
-				high = true
+				if high < 0 {
+					high = j
+				}
 			}
 		}
 		i += step

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/tiercel-io/tiercel/event"
 )
@@ -271,6 +272,11 @@ func FuzzParseJSON(f *testing.F) {
 			}
 			return
 		}
+		// Bytes that are not UTF-8 can stand in texts and keys only. In what is UTF-8
+		// only an escape can be no character.
+		if valid := utf8.Valid(data); !valid && !tree.Repaired() || valid && tree.Repaired() && !bytes.Contains(data, []byte(`\u`)) {
+			t.Fatalf("repaired: %v: %q", tree.Repaired(), data)
+		}
 		want := standardJSON(t, data)
 		if got := string(tree.AppendJSON(nil, 0)); want != "" && got != want {
 			t.Fatalf("%q:\n got %q\nwant %q", data, got, want)
@@ -281,6 +287,9 @@ func FuzzParseJSON(f *testing.F) {
 		}
 		if !bytes.Equal(again.Shape(), tree.Shape()) {
 			t.Fatalf("the shape of its own output differs")
+		}
+		if again.Repaired() {
+			t.Fatalf("its own output is broken: %q", data)
 		}
 	})
 }

@@ -21,6 +21,12 @@ func trimNUL16(b []byte) []byte {
 // appendUTF16 appends little-endian UTF-16 as UTF-8. A lone surrogate becomes
 // U+FFFD, an odd last byte is left out.
 func appendUTF16(dst, b []byte) []byte {
+	dst, _ = decodeUTF16(dst, b)
+	return dst
+}
+
+// decodeUTF16 is appendUTF16 that tells whether it met a lone surrogate.
+func decodeUTF16(dst, b []byte) (text []byte, lone bool) {
 	const notASCII = 0xff80ff80ff80ff80
 	// No unit takes more than three bytes of UTF-8; a fourth is what EncodeRune
 	// asks for.
@@ -39,7 +45,7 @@ func appendUTF16(dst, b []byte) []byte {
 			b = b[8:]
 		}
 		if len(b) < 2 {
-			return out[:n]
+			return out[:n], lone
 		}
 		u := rune(binary.LittleEndian.Uint16(b))
 		b = b[2:]
@@ -58,6 +64,8 @@ func appendUTF16(dst, b []byte) []byte {
 				}
 				if u = utf16.DecodeRune(u, low); u != utf8.RuneError {
 					b = b[2:]
+				} else {
+					lone = true
 				}
 			}
 			n += utf8.EncodeRune(out[n:n+4], u)

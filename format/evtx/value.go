@@ -69,7 +69,10 @@ func (e *sizeError) Error() string {
 func (p *parser) put(v val) {
 	b := p.data[v.off : v.off+v.size]
 	if v.typ == typeString {
-		p.tree.PutArenaText(appendUTF16(p.tree.Arena(), trimNUL16(b)))
+		text, lone := decodeUTF16(p.tree.Arena(), trimNUL16(b))
+		if p.tree.PutArenaText(text); lone {
+			p.tree.NoteRepaired()
+		}
 		p.outputBytes += len(b)
 		return
 	}
