@@ -2,13 +2,17 @@ package stream
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/tiercel-io/tiercel/event"
+	"github.com/tiercel-io/tiercel/health"
 )
 
 // ruleFiltered has a filter that a planted second value tries to meet.
@@ -125,4 +129,60 @@ func TestIntegrityOverRestarts(t *testing.T) {
 		}
 		r.end()
 	})
+}
+
+// Killed and started again, everything is counted once.
+func TestIntegrityOverCrashes(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed, 3))
+			disk := vfs.NewCrashableMem()
+			var first, sent, flagged uint64
+			for life := range 4 {
+				r := newRig(t, disk, map[string]string{"a.yml": ruleWhoami})
+				r.start()
+				for range 3 + rng.IntN(5) {
+					lines := []string{started(time.Now(), int(sent), ``)}
+					for range 1 + rng.IntN(3) {
+						lines = append(lines, started(time.Now(), int(sent), `,"x":1,"x":2`))
+						flagged++
+					}
+					if sent == 0 {
+						first = uint64(len(lines)) - 1
+					}
+					sent += uint64(len(lines))
+					r.send("broken", lines...)
+				}
+				if life < 3 {
+					if rng.IntN(2) == 0 {
+						r.settled(sent)
+					}
+					after := disk.CrashClone(vfs.CrashCloneCfg{})
+					r.end()
+					disk = after
+					continue
+				}
+				got := r.settled(sent)
+				if got.DuplicateFields != flagged || got.InvalidTexts != 0 || got.Evaluated+got.Late != sent {
+					t.Errorf("the ledger says %+v of %d records, %d of them flagged", got, sent, flagged)
+				}
+				list := r.about(ruleIntegrity)
+				if len(list) != 1 || list[0].Phase != "final" || list[0].Count < first {
+					t.Errorf("found%s", shortly(list))
+				}
+				r.end()
+				for p, s := range r.node.scopes {
+					if p.Tenant != event.LocalTenant {
+						continue
+					}
+					s.integrity.Observe(&health.Batch{Source: "broken", Producer: "end#0", Received: time.Now().UnixMicro(), Last: true})
+					if f := s.integrity.Findings(); len(f) != 1 || f[0].Flagged != flagged || f[0].Records != sent || f[0].ID.String() != list[0].ID {
+						t.Errorf("%v found %+v, want %d of %d", p, f, flagged, sent)
+					}
+				}
+			}
+		})
+	}
 }
