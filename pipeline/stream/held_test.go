@@ -288,10 +288,10 @@ func TestDearRuleWithinABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := dear(t, map[string]string{"a.yml": ruleWhoami, "c.yml": ruleLogon}, CostLimits{P99: 10 * time.Millisecond}, 11*time.Millisecond)
 		given := r.change
-		read := 0
+		var read atomic.Int64
 		r.change = func(c *Config) {
 			given(c)
-			seeing(c, func(string) { read++; time.Sleep(100 * time.Millisecond) })
+			seeing(c, func(string) { read.Add(1); time.Sleep(100 * time.Millisecond) })
 		}
 		r.start()
 		const records = 600 // a minute's worth
@@ -303,8 +303,8 @@ func TestDearRuleWithinABatch(t *testing.T) {
 		for range 30 {
 			pass(time.Second)
 		}
-		if len(r.node.Held()) != 1 || read >= records {
-			t.Errorf("held %+v after %d of %d records", r.node.Held(), read, records)
+		if len(r.node.Held()) != 1 || read.Load() >= records {
+			t.Errorf("held %+v after %d of %d records", r.node.Held(), read.Load(), records)
 		}
 		r.send("pc", process(time.Now(), "a", whoami, records+1), logon(time.Now(), 1))
 		pass(2 * time.Minute)
