@@ -13,6 +13,11 @@ import (
 // to some ten thousand.
 const RequestEventsMax = 250_000
 
+// PieceBytesMax bounds the data of a piece with more than one record. A body is in
+// memory once; what encodes, stores, reads and evaluates it holds a piece of it
+// at a time, and some hundred bytes for each of its lines.
+const PieceBytesMax = 4 << 20
+
 // KeyOf is a batch's key for clients that give none: the SHA-256 of the data and
 // of what else makes two batches different, as the dataset they are sent to.
 // Parts are hashed with their lengths, so that no two lists are alike.
@@ -38,33 +43,56 @@ func KeyOf(data []byte, parts ...string) []byte {
 // was told to come again after some pieces were taken stores none of them
 // twice. A piece borrows b's memory and is valid until the next one is asked
 // for.
-func (b *Batch) Pieces() iter.Seq[*Batch] {
+func (b *Batch) Pieces() iter.Seq[*Batch] { return b.pieces(len(b.Data)) }
+
+// SmallPieces is Pieces for a batch whose frames stand for themselves: nothing
+// that stands between them is read with them. It also cuts where a piece would
+// have more data than [PieceBytesMax], and what stands before, between and behind
+// its pieces is in none of them.
+func (b *Batch) SmallPieces() iter.Seq[*Batch] { return b.pieces(PieceBytesMax) }
+
+// pieces cuts pieces of at most so many bytes; what stands between them is left out
+// of pieces that are cut for their bytes.
+func (b *Batch) pieces(bytesMax int) iter.Seq[*Batch] {
 	return func(yield func(*Batch) bool) {
 		if len(b.Key) == 0 {
 			b.Key = KeyOf(b.Data, b.Protocol, b.Format, b.Dataset)
 		}
-		if b.Records() <= BatchEventsMax {
+		if b.Records() == 0 || b.Records() <= BatchEventsMax && len(b.Data) <= bytesMax {
 			yield(b)
 			return
 		}
-		frames, refused, native, from := b.Frames, b.Refused, b.Native, 0
+		frames, refused, native, to := b.Frames, b.Refused, b.Native, 0
+		alone := bytesMax < len(b.Data)
 		var (
 			kept  []format.Frame
 			moved []Refused
 		)
 		for n := 0; len(frames)+len(refused) > 0; n++ {
-			to := from
+			from := to
 			f, r := 0, 0
 			for f+r < BatchEventsMax && (f < len(frames) || r < len(refused)) {
-				if r == len(refused) || f < len(frames) && frames[f].Start <= refused[r].Start {
-					to = max(to, frames[f].End)
+				framed := r == len(refused) || f < len(frames) && frames[f].Start <= refused[r].Start
+				var start, end int
+				if framed {
+					start, end = frames[f].Start, frames[f].End
+				} else {
+					start, end = refused[r].Start, refused[r].End
+				}
+				if f+r == 0 && alone {
+					from = start
+				}
+				if f+r > 0 && end-from > bytesMax {
+					break
+				}
+				to = max(to, end)
+				if framed {
 					f++
 				} else {
-					to = max(to, refused[r].End)
 					r++
 				}
 			}
-			if f == len(frames) && r == len(refused) {
+			if f == len(frames) && r == len(refused) && !alone {
 				to = len(b.Data)
 			}
 			kept, moved = kept[:0], moved[:0]
@@ -89,7 +117,7 @@ func (b *Batch) Pieces() iter.Seq[*Batch] {
 			if !yield(&piece) {
 				return
 			}
-			frames, refused, from = frames[f:], refused[r:], to
+			frames, refused = frames[f:], refused[r:]
 		}
 	}
 }

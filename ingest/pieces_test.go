@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -81,6 +82,63 @@ func TestPieces(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A piece has no more bytes than it may, unless it is one record; what stands
+// around the records of a large body (the rest of one that is too large) is not
+// stored with them, and is part of the key.
+func TestPiecesOfManyBytes(t *testing.T) {
+	t.Parallel()
+	const long = EventBytesMax
+	make := func(sizes ...int) *Batch {
+		b := &Batch{Protocol: "ndjson"}
+		for i, n := range sizes {
+			start := len(b.Data)
+			b.Data = append(b.Data, bytes.Repeat([]byte{'a' + byte(i)}, n)...)
+			if n > EventBytesMax {
+				b.Refused = append(b.Refused, Refused{Start: start, End: start + RefusedBytesMax, Reason: ReasonTooLarge})
+			} else {
+				b.Frames = append(b.Frames, format.Frame{Start: start, End: len(b.Data)})
+			}
+			b.Data = append(b.Data, '\n')
+		}
+		return b
+	}
+	for _, c := range []struct {
+		sizes []int
+		want  []int // the bytes of each piece
+	}{
+		{[]int{long, long, long, 1000}, []int{3*long + 1000 + 4}}, // as it is
+		{[]int{long, long, long, long, long, 5}, []int{3*long + 2, 2*long + 1 + 6}},
+		{[]int{40 << 20}, []int{RefusedBytesMax}},
+		{[]int{10, 40 << 20, 20, 30}, []int{11 + RefusedBytesMax, 20 + 1 + 30}},
+	} {
+		var got []int
+		var text []byte
+		for p := range make(c.sizes...).SmallPieces() {
+			got = append(got, len(p.Data))
+			for _, f := range p.Frames {
+				text = append(text, p.Data[f.Start], p.Data[f.End-1])
+			}
+			for _, r := range p.Refused {
+				text = append(text, p.Data[r.Start], p.Data[r.End-1])
+			}
+		}
+		if !slices.Equal(got, c.want) || len(text) != 2*len(c.sizes) {
+			t.Errorf("%v: pieces of %v with %q, want %v", c.sizes, got, text, c.want)
+		}
+	}
+	key := func(b *Batch) string {
+		for p := range b.SmallPieces() {
+			return string(p.Key)
+		}
+		return ""
+	}
+	one, other := make(40<<20), make(40<<20)
+	other.Data[30<<20] = 'z'
+	if key(one) == key(other) || key(one) != key(make(40<<20)) {
+		t.Error("the key is not of the whole")
+	}
 }
 
 func TestKeyOf(t *testing.T) {

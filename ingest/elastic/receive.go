@@ -111,7 +111,7 @@ func (h *handler) accept(ctx context.Context, d *httpin.Delivery, b *bulk) error
 // all of them did.
 func pieces(ctx context.Context, d *httpin.Delivery, batch *ingest.Batch) error {
 	again := true
-	for piece := range batch.Pieces() {
+	for piece := range batch.SmallPieces() {
 		if err := d.Accept(ctx, piece); err != nil {
 			return err
 		}

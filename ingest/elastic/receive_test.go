@@ -371,7 +371,10 @@ func TestOversizeEvent(t *testing.T) {
 			if size > ingest.EventBytesMax {
 				refused = 1
 			}
-			k := s.kept[0]
+			k := s.kept[0] // a large body is taken in pieces
+			for _, more := range s.kept[1:] {
+				k.records, k.refused = append(k.records, more.records...), append(k.refused, more.refused...)
+			}
 			if len(k.records) != records-refused || len(k.refused) != refused {
 				t.Errorf("%s of %d bytes: %d records, %d refused", target, size, len(k.records), len(k.refused))
 			}

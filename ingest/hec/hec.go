@@ -194,7 +194,7 @@ func (h *Receiver) take(w http.ResponseWriter, r *http.Request, frame func(*inge
 		h.fail(w, err)
 		return
 	}
-	for piece := range b.Pieces() {
+	for piece := range b.SmallPieces() {
 		if piece.Records() == 0 {
 			break // separators alone
 		}

@@ -191,6 +191,10 @@ func (g *Gate) readSent(w http.ResponseWriter, r *http.Request, dst []byte, limi
 	if r.ContentLength > 0 && int64(cap(dst)) < min(r.ContentLength, firstBytes) {
 		dst = make([]byte, 0, min(r.ContentLength+1, firstBytes))
 	}
+	most := limit + 1
+	if r.ContentLength > 0 {
+		most = min(most, r.ContentLength+1) // one for the end to be seen
+	}
 	for {
 		deadline := begun.Add(BodyGrace + time.Duration(len(dst))*time.Second/time.Duration(g.o.BodyRateMin))
 		if g.o.Clock.Now().After(deadline) {
@@ -203,7 +207,7 @@ func (g *Gate) readSent(w http.ResponseWriter, r *http.Request, dst []byte, limi
 				return dst, err
 			}
 		}
-		dst = grow(dst, limit+1)
+		dst = grow(dst, most)
 		n, err := r.Body.Read(dst[len(dst):min(int64(cap(dst)), limit+1)])
 		dst = dst[:len(dst)+n]
 		switch {

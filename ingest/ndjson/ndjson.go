@@ -93,7 +93,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	for piece := range b.Pieces() {
+	for piece := range b.SmallPieces() {
 		if piece.Records() == 0 {
 			break
 		}

@@ -147,6 +147,7 @@ func (w *worker) use(c *Content) *evaluators {
 
 // evaluate decides the records of a batch. out.batch is set; the rest is filled.
 func (w *worker) evaluate(c *Content, tenant event.Tenant, source *Source, out *outcome) {
+	defer func() { w.out = nil }() // what was found may be much, and the next batch far
 	e := w.use(c)
 	e.batches++
 	w.measured = out.measure
