@@ -200,7 +200,7 @@ func metricsPage() string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, labels, cellText(m.Help))
 	}
 	b.WriteString("\n## Reasons\n\n`tiercel_ingest_rejected_total` has as `reason`: `" + strings.Join(httpin.Reasons(), "`, `") +
-		"`.\n`tiercel_quarantine_events_total`: `" + strings.Join(ingest.Reasons(), "`, `") + "`.\n")
+		"`.\n`tiercel_quarantine_events_total`: `" + strings.Join(ingest.Reasons(), "`, `") + "`.\n`tiercel_ingest_flagged_events_total`: `duplicate_field`, `invalid_text`; a record may count as both.\n")
 	return b.String()
 }
 
