@@ -24,6 +24,8 @@ type client struct {
 	// forgets: it does not repeat a request whose connection breaks. The server
 	// has the events of the one that is cut here all the same.
 	forgets bool
+	// verbatim: it sends bytes that are no text as they are.
+	verbatim bool
 	// grpc: it speaks gRPC. unacknowledged: its protocol has no answers, so that
 	// there is nothing to refuse and nothing to throw away: the server makes it
 	// wait.
@@ -114,13 +116,13 @@ func (c *client) deliver(t *testing.T, n int, disturbed bool) {
 		}
 		return sums.Received >= want && sums.balanced(), state
 	})
-	var detections, matched int
+	var found findings
 	until(t, "detection of every marked event", []*program{s.program}, func() (bool, string) {
 		var err error
-		if detections, matched, err = s.found(); err != nil {
+		if found, err = s.found(); err != nil {
 			return false, err.Error()
 		}
-		return detections >= detectionsWanted && matched >= marked(n), fmt.Sprintf("%d detections of %d events, want %d", detections, matched, marked(n))
+		return found.detections >= detectionsWanted && found.events >= marked(n), fmt.Sprintf("%d detections of %d events, want %d", found.detections, found.events, marked(n))
 	})
 	for _, p := range append(programs, s.program) { // the clients first
 		if err := p.stop(); err != nil {
@@ -142,8 +144,11 @@ func (c *client) deliver(t *testing.T, n int, disturbed bool) {
 	if sums.Received != want {
 		t.Errorf("the ledger has %d records, want %d", sums.Received, want)
 	}
-	if detections != detectionsWanted || matched != marked(n) && !again {
-		t.Errorf("%d detections of %d events, want %d of %d", detections, matched, detectionsWanted, marked(n))
+	if found.detections != detectionsWanted || found.events != marked(n) && !again {
+		t.Errorf("%d detections of %d events, want %d of %d", found.detections, found.events, detectionsWanted, marked(n))
+	}
+	if found.doubtful > 1 || (found.doubtful == 1) != c.verbatim {
+		t.Errorf("%d detections of doubtful records, and that the client sends such is %v", found.doubtful, c.verbatim)
 	}
 	c.compare(t, s.data, events, int(sums.Received), again)
 }

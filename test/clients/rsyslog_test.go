@@ -42,7 +42,7 @@ func TestRsyslogElasticsearch(t *testing.T) {
 	rsyslogd(t)
 	deliver(t, client{
 		// After a refusal it sends the messages of the batch one by one.
-		name: "rsyslog-elasticsearch", kind: textLine, carries: holdsText, regroups: true,
+		name: "rsyslog-elasticsearch", kind: textLine, carries: holdsText, regroups: true, verbatim: true,
 		send: func(t *testing.T, to target, events []item) []*program {
 			actions := adapt(t, printAgent(t, "rsyslog", to), "/var/spool/rsyslog", to.dir)
 			return []*program{startRsyslog(t, to, events, actions)}
@@ -59,7 +59,7 @@ func TestRsyslogForward(t *testing.T) {
 	for _, framing := range []string{"traditional", "octet-counted"} {
 		t.Run(framing, func(t *testing.T) {
 			deliver(t, client{
-				name: "rsyslog-tcp", kind: textLine, carries: endsWith, unacknowledged: true,
+				name: "rsyslog-tcp", kind: textLine, carries: endsWith, unacknowledged: true, verbatim: true,
 				send: func(t *testing.T, to target, events []item) []*program {
 					host, port, err := net.SplitHostPort(to.syslog)
 					if err != nil {
